@@ -1,0 +1,1 @@
+"""Losses, projections and schedules, each once."""

@@ -1,0 +1,137 @@
+"""The shape of a catalog entry of each kind. An unknown key in a file is an error."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from casemate.records.severity import Confidence, Severity
+
+Status = Literal["sandbox", "incubating", "stable", "deprecated"]
+
+
+class Param(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One parameter of an attack."""
+
+    type: Literal["float", "int", "str", "bool"]
+    help: str
+    default: float | int | str | bool | None = None
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every entry says, whatever its kind."""
+
+    id: str
+    """Set by the loader from the file's stem; never written in the file."""
+    kind: str
+    """Set by the loader from the folder."""
+    title: str
+    why: str
+    """What it is and why it matters, for a reader who has just been shown its id."""
+    misses: str
+    """What it does not see or do. Required: nothing sees everything."""
+    status: Status = "stable"
+    since: str = "0.1"
+    refs: tuple[str, ...] = ()
+    """`arxiv:1706.06083`, `atlas:AML.T0043`, `cwe:502`, `ghsa:...`, `cve:...`, `url:...`."""
+    entry: str | None = None
+    """`package.module:function`; None for an entry that is only data."""
+    aliases: tuple[str, ...] = ()
+
+
+class Attack(Entry, frozen=True, kw_only=True):
+    """`attacks/`: a way to attack a model."""
+
+    family: Literal["evasion", "extraction", "poisoning"]
+    needs: tuple[Literal["gradients", "scores", "labels", "training"], ...]
+    norms: tuple[Literal["linf", "l2", "l1", "l0"], ...] = ()
+    minimum_norm: bool = False
+    """True when the attack looks for the smallest change instead of using a radius `eps`."""
+    modality: tuple[Literal["image", "tabular", "any"], ...] = ("any",)
+    knowledge: Literal["white-box", "score-based", "decision-based", "training-data"]
+    severity: Severity
+    severity_why: str
+    finding_at: float = 0.0
+    """A Trial amounts to a Finding when the family's figure drops by at least this share."""
+    mitigations: tuple[str, ...] = ()
+    cost: str = ""
+    """What a run costs, in evaluations per input, in words."""
+    params: dict[str, Param] = {}
+
+
+class Rule(Entry, frozen=True, kw_only=True):
+    """`rules/`: something a scan can find."""
+
+    severity: Severity
+    severity_why: str
+    confidence: Confidence
+    remedy: str
+    how: str
+    """How it is found."""
+    formats: tuple[str, ...] = ()
+
+
+class Mitigation(Entry, frozen=True, kw_only=True):
+    """`mitigations/`: what to do about a weakness."""
+
+    how: str
+    """What to do, concretely."""
+    price: str
+    """What it costs in accuracy, speed or effort."""
+
+
+class Format(Entry, frozen=True, kw_only=True):
+    """`formats/`: a file format the scanner knows, recognised by content."""
+
+    suffixes: tuple[str, ...] = ()
+    magic: tuple[str, ...] = ()
+    """Hex of leading bytes, documentation only where recognition needs more than a prefix."""
+    executes: Literal["yes", "no", "extension"]
+    """Whether loading it can run code by design; `extension`: only through a declared extension."""
+    limits: dict[str, int] = {}
+
+
+class TargetKind(Entry, frozen=True, kw_only=True):
+    """`targets/`: a kind of thing that can be attacked."""
+
+    schemes: tuple[str, ...]
+    extra: str | None = None
+    gives: tuple[Literal["gradients", "scores", "labels"], ...] = ()
+    unpickles: bool = False
+    """Whether opening it can run code from the file, so that it must be vetted first."""
+    example: str = ""
+
+
+class Export(Entry, frozen=True, kw_only=True):
+    """`exports/`: a format records can be written in."""
+
+    suffix: str
+    media_type: str
+
+
+class Bar(Entry, frozen=True, kw_only=True):
+    """`bars/`: a bug bar, that is which weaknesses stop a release."""
+
+    artifact: Severity | None = None
+    """Artifact findings at or above this stop it; None leaves them out."""
+    attack: Severity | None = None
+    """Attack findings at or above this stop it, whether new or known."""
+    regression: float | None = None
+    """A robust measure lower than the baseline's by more than this, beyond its interval, stops it."""
+    robust: dict[str, float] = {}
+    """Absolute floors: attack id, lowest robust measure accepted."""
+
+
+KINDS: dict[str, type[Entry]] = {
+    "attacks": Attack,
+    "rules": Rule,
+    "mitigations": Mitigation,
+    "formats": Format,
+    "targets": TargetKind,
+    "exports": Export,
+    "bars": Bar,
+}

@@ -1,0 +1,1 @@
+"""Records out as json, sarif, junit, md and html."""

@@ -1,0 +1,1 @@
+"""Records and a bug bar in, a verdict out."""

@@ -1,0 +1,106 @@
+"""Trial: one attack on one target, with success, distance and cost as casemate measured them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from casemate.records.target import Target
+
+Param = float | int | str | bool | None
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A figure with its uncertainty."""
+
+    name: str
+    """`accuracy`, `recall-at-fpr`, `fidelity`, `accuracy-drop` ..."""
+    value: float | None
+    """None when it could not be measured; never NaN or Inf."""
+    low: float | None = None
+    """Lower end of the two-sided interval at `level`."""
+    high: float | None = None
+    n: int = 0
+    """Inputs the figure rests on."""
+    level: float = 0.95
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the attack spent. Evaluations count inputs (rows), not calls."""
+
+    forward: int = 0
+    backward: int = 0
+    queries: int = 0
+    """Inputs a black-box attacker would have had to send; equals `forward` for such attacks."""
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of one input."""
+
+    index: int
+    """Row in the data set attacked, 0-based."""
+    label: int
+    clean: bool
+    """Whether the target was right before the attack."""
+    success: bool | None
+    """Whether the attack fooled the target; None when it could not be told (target failed)."""
+    distance: float | None = None
+    """In the trial's norm, in input units; None without success."""
+    adversarial_label: int | None = None
+    margin: float | None = None
+    """Score of the true class minus the best other one at the adversarial input, where known."""
+    queries: int = 0
+    forward: int = 0
+    backward: int = 0
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A curve worth plotting, such as fidelity against queries."""
+
+    name: str
+    x_name: str
+    y_name: str
+    points: tuple[tuple[float, float], ...]
+
+
+class Trial(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="schema",
+    tag="trial/1",
+    forbid_unknown_fields=True,
+):
+    """One attack on one target: made by attack, read by gate, report and vuln."""
+
+    id: str
+    """`trial-` and 26 characters."""
+    attack: str
+    """Catalog id."""
+    family: Literal["evasion", "extraction", "poisoning"]
+    target: Target
+    data: Target
+    params: dict[str, Param]
+    seed: int
+    budget: int | None
+    """Allowed evaluations (forward + backward) per input; None for the attack's own schedule."""
+    norm: Literal["linf", "l2", "l1", "l0"] | None
+    eps: float | None
+    """Radius in input units; None for minimum-norm attacks."""
+    inputs: int
+    clean: Measure
+    robust: Measure | None
+    """The same measure under attack; None for families without one."""
+    cost: Cost
+    outcomes: tuple[Outcome, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    """Figures of the family's own, such as fidelity."""
+    series: tuple[Series, ...] = ()
+    adversarial: str | None = None
+    """Digest of a blob: .npz with `index`, `x` (originals), `adv` for the successful inputs."""
+    state: Literal["complete", "interrupted", "budget-spent", "failed"] = "complete"
+    notes: tuple[str, ...] = ()
+    """What a reader must know to trust the figures: zero gradients, random answers, drops."""

@@ -1,0 +1,1 @@
+"""The workspace: every run and record kept in SQLite, blobs by digest beside it."""

@@ -1,0 +1,1 @@
+"""Pure protocol codecs: bytes to arrays and back, no sockets."""

@@ -1,0 +1,1 @@
+"""System in, threats out: which catalog attacks apply, and why."""
