@@ -35,7 +35,7 @@ RECORDS: tuple[type[msgspec.Struct], ...] = (
 )
 
 _encoder = msgspec.json.Encoder(order="deterministic")
-_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)  # type: ignore[arg-type]  # a union is a type to msgspec
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 def encode(record: msgspec.Struct) -> bytes:

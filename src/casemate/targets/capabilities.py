@@ -56,7 +56,7 @@ class Gradients(Protocol):
     def value_and_grad(
         self, x: torch.Tensor, y: torch.Tensor, loss: Loss
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return logits (n, classes), loss of each row (n,) and its gradient at each row (n, ...)."""
+        """Return logits (n, classes), loss per row (n,) and its gradient per row (n, ...)."""
         ...
 
     def jacobian(self, x: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
