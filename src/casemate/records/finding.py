@@ -32,7 +32,7 @@ class Finding(
     fingerprint: str
     """`fp-` and 32 hex digits; see `casemate.records.fingerprint`."""
     subject: str
-    """The rule's own subject: the imported name, the attack and its norm. Part of the fingerprint."""
+    """The rule's own subject, part of the fingerprint: the imported name, the attack and norm."""
     location: Location | None = None
     evidence: tuple[Evidence, ...] = ()
     trial: str | None = None
