@@ -6,11 +6,12 @@
     ├── CatalogError         an entry is wrong; carries file and key           -> exit 2
     ├── FormatError          bytes are not what they claim                     -> a Finding in scan
     │   └── LimitExceeded    a bound was hit: size, depth, ratio, count        -> a Finding in scan
-    ├── TargetError          a model or endpoint failed; .retry says whether asking again makes sense
+    ├── TargetError          a model or endpoint failed; .retry says whether to ask again
     ├── BudgetSpent          an attack has used its allowance; control flow inside attack
     └── StoreError           the workspace cannot be read or written; never repaired silently
 
-Library code raises these; the command line prints `error: ...` and `hint: ...` and picks the exit code.
+Library code raises these; the command line prints `error: ...` and `hint: ...` and picks
+the exit code.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class Bar(Entry, frozen=True, kw_only=True):
     attack: Severity | None = None
     """Attack findings at or above this stop it, whether new or known."""
     regression: float | None = None
-    """A robust measure lower than the baseline's by more than this, beyond its interval, stops it."""
+    """A robust measure below the baseline's by more than this, beyond its interval, stops it."""
     robust: dict[str, float] = {}
     """Absolute floors: attack id, lowest robust measure accepted."""
 

@@ -10,15 +10,17 @@ import functools
 import hashlib
 import importlib
 import tomllib
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
 from casemate.catalog.entries import KINDS, Attack, Entry
 from casemate.errors import CatalogError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 ROOT = Path(__file__).parent
 E = TypeVar("E", bound=Entry)
@@ -46,7 +48,9 @@ def read_entry(kind: str, path: Path) -> Entry:
 
 
 def entries(kind: str, as_: type[E]) -> Mapping[str, E]:
-    """Return the entries of a kind by id, in order of id."""
+    """Return the entries of a kind by id, in order of id; `as_` is the kind's type."""
+    if KINDS[kind] is not as_:
+        raise TypeError(f"the entries of {kind} are {KINDS[kind].__name__}, not {as_.__name__}")
     return cast("Mapping[str, E]", _folder(kind))
 
 

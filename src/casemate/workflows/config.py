@@ -1,0 +1,199 @@
+"""casemate.toml: read strictly, with the nearest known key in every complaint.
+
+The first thing a workflow does. What it returns is settings for the target, the System, the gate's
+choices and the waivers; nothing here opens a model or runs code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from casemate.errors import UsageError
+from casemate.records.column import Column
+from casemate.records.system import Component, Flow, System
+
+NAME = "casemate.toml"
+Scalar = float | int | str | bool
+
+
+class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[model]`: what is attacked, with which data, within which limits."""
+
+    target: str | None = None
+    data: str | None = None
+    label: str | None = None
+    """Name of the label column, for CSV and Parquet."""
+    bounds: tuple[float, float] | None = None
+    classes: int | None = None
+    threshold: float | None = None
+    scores: Literal["logits", "probabilities"] | None = None
+    train: str | None = None
+    """`file.py:function` taking (x, y) and returning a model; lets poisoning be tried."""
+
+
+class ScanTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[scan]`: which files are artifacts."""
+
+    paths: tuple[str, ...] = ()
+
+
+class AttackTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[attack]`: how assess attacks."""
+
+    eps: dict[str, float] = {}
+    """Radius by norm, in input units: `eps = { linf = 0.1 }`."""
+    inputs: int | None = None
+    """At most this many inputs are attacked."""
+    seed: int = 0
+    skip: tuple[str, ...] = ()
+    """Catalog ids assess leaves out; the report lists them as not checked."""
+
+
+class GateTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[gate]`: what stops a release."""
+
+    bar: str = "default"
+    """Catalog id of a bar, or the path of a TOML file of the same shape."""
+    against: str | None = None
+    """Baseline file written by `casemate gate accept`."""
+
+
+class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[waiver]]`: a finding accepted, or a file trusted by digest, with reason and expiry."""
+
+    reason: str
+    expires: date
+    fingerprint: str | None = None
+    digest: str | None = None
+    """`sha256:...` of a file whose unknown imports are trusted."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole casemate.toml."""
+
+    version: Literal[1] = 1
+    model: ModelTable = ModelTable()
+    scan: ScanTable = ScanTable()
+    attack: AttackTable = AttackTable()
+    gate: GateTable = GateTable()
+    column: tuple[Column, ...] = ()
+    component: tuple[Component, ...] = ()
+    flow: tuple[Flow, ...] = ()
+    waiver: tuple[Waiver, ...] = ()
+
+    @property
+    def system(self) -> System | None:
+        """The System described, None when there are no components."""
+        return System(components=self.component, flows=self.flow) if self.component else None
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration, the folder paths in it are relative to, and its digest."""
+
+    config: Config
+    root: Path
+    digest: str | None = None
+    """None when there is no file and the defaults hold."""
+
+
+def find(start: Path) -> Path | None:
+    """Return the casemate.toml in `start` or the nearest folder above it."""
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / NAME).is_file():
+            return folder / NAME
+        if (folder / ".git").exists():
+            break
+    return None
+
+
+def read(path: Path | None = None) -> Loaded:
+    """Read a configuration; without a path, the nearest one, or the defaults when there is none.
+
+    Raises:
+        UsageError: Missing, not TOML, an unknown key, a value of the wrong type.
+    """
+    found = path or find(Path.cwd())
+    if found is None:
+        return Loaded(config=Config(), root=Path.cwd())
+    try:
+        raw = found.read_bytes()
+        body = tomllib.loads(raw.decode("utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{found} does not exist", hint="casemate init writes one") from error
+    except OSError as error:
+        raise UsageError(f"{found} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{found.name} is not TOML: {error}") from error
+    if body.get("version", 1) != 1:
+        raise UsageError(
+            f"{found.name}: version {body['version']} is not known", hint="this casemate reads 1"
+        )
+    try:
+        config = msgspec.convert(body, Config)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{found.name}: {_plain(error)}", hint=_nearest(str(error))) from error
+    _check(config, found.name)
+    digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    return Loaded(config=config, root=found.parent, digest=digest)
+
+
+def _check(config: Config, name: str) -> None:
+    names = {part.name for part in config.component}
+    for flow in config.flow:
+        for end in (flow.source, flow.target):
+            if end not in names:
+                near = difflib.get_close_matches(end, names, 1)
+                raise UsageError(
+                    f"{name}: a flow names the component '{end}', which is not described",
+                    hint=f"did you mean '{near[0]}'?" if near else "add a [[component]]",
+                )
+    for waiver in config.waiver:
+        if (waiver.fingerprint is None) == (waiver.digest is None):
+            raise UsageError(
+                f"{name}: a waiver names either a fingerprint or a digest",
+                hint="copy it from the report",
+            )
+        if not waiver.reason.strip():
+            raise UsageError(f"{name}: a waiver has no reason")
+    bounds = config.model.bounds
+    if bounds and bounds[0] >= bounds[1]:
+        raise UsageError(f"{name}: bounds are not an interval: {list(bounds)}")
+
+
+def _plain(error: msgspec.ValidationError) -> str:
+    text = str(error).replace("Object contains unknown field", "unknown key")
+    return re.sub(r" - at `\$\.?([^`]*)`", lambda at: f" in [{at[1]}]" if at[1] else "", text)
+
+
+def _nearest(message: str) -> str:
+    unknown = re.search(r"unknown field `([^`]+)`(?: - at `\$\.?([^`]*)`)?", message)
+    if not unknown:
+        return "casemate init writes a commented example"
+    table = re.sub(r"\[.*?\]", "", unknown[2] or "")
+    known = _fields(table)
+    near = difflib.get_close_matches(unknown[1], known, 1, 0.4)
+    where = f"[{table}] " if table else ""
+    return f"did you mean '{near[0]}'?" if near else f"{where}knows: {', '.join(known)}"
+
+
+def _fields(table: str) -> tuple[str, ...]:
+    shapes: dict[str, type[msgspec.Struct]] = {
+        "": Config,
+        "model": ModelTable,
+        "scan": ScanTable,
+        "attack": AttackTable,
+        "gate": GateTable,
+        "column": Column,
+        "component": Component,
+        "flow": Flow,
+        "waiver": Waiver,
+    }
+    return shapes.get(table, Config).__struct_fields__
