@@ -118,12 +118,34 @@ class Bar(Entry, frozen=True, kw_only=True):
 
     artifact: Severity | None = None
     """Artifact findings at or above this stop it; None leaves them out."""
+    new: Severity | None = None
+    """Findings at or above this that the accepted baseline does not have stop it."""
     attack: Severity | None = None
     """Attack findings at or above this stop it, whether new or known."""
     regression: float | None = None
     """A robust measure below the baseline's by more than this, beyond its interval, stops it."""
     robust: dict[str, float] = {}
     """Absolute floors: attack id, lowest robust measure accepted."""
+
+
+class ThreatKind(Entry, frozen=True, kw_only=True):
+    """`threats/`: a row of the published bug bar for machine learning."""
+
+    families: tuple[Literal["evasion", "extraction", "poisoning"], ...] = ()
+    """Attack families that try it; empty when casemate has no attack for it."""
+    checked_by: Literal["attack", "scan", "nothing"]
+    applies_to: tuple[Literal["model", "dataset", "pipeline", "endpoint"], ...]
+    needs_assets: tuple[str, ...] = ()
+    """It applies only where one of these assets is at stake."""
+    needs_untrusted: bool = False
+    """It applies only where something crosses a trust boundary on its way to the component."""
+    when_silent: bool = True
+    """Whether it applies where the description says nothing of the assets or flows it needs."""
+    lowest: Severity
+    highest: Severity
+    raised_by: tuple[str, ...] = ()
+    """Assets that raise it from `lowest` to `highest` where untrusted parties can reach it."""
+    mitigations: tuple[str, ...] = ()
 
 
 KINDS: dict[str, type[Entry]] = {
@@ -134,4 +156,5 @@ KINDS: dict[str, type[Entry]] = {
     "targets": TargetKind,
     "exports": Export,
     "bars": Bar,
+    "threats": ThreatKind,
 }
