@@ -141,7 +141,7 @@ class FileSource(Source):
 
     def _fetch(self, offset: int, n: int) -> bytes:
         start = offset - self._cached_at
-        if 0 <= start and start + n <= len(self._cache):
+        if start >= 0 and start + n <= len(self._cache):
             return self._cache[start : start + n]
         if n > CACHED:
             return self._positioned(offset, n)
@@ -187,7 +187,8 @@ class Spool(Source):
 
     def _fetch(self, offset: int, n: int) -> bytes:
         self._file.seek(offset)
-        return self._file.read(n)
+        data: bytes = self._file.read(n)
+        return data
 
     def close(self) -> None:
         """Drop the bytes."""
@@ -199,14 +200,13 @@ class _View(Source):
 
     def __init__(self, of: Source, offset: int, size: int, name: str) -> None:
         super().__init__(name, size)
-        self._of, self._offset = (
-            (of._of, of._offset + offset)
-            if isinstance(of, _View)
-            else (
-                of,
-                offset,
-            )
-        )
+        self._of = of
+        self._offset = offset
+
+    def sub(self, offset: int, size: int, name: str) -> Source:
+        offset = min(max(offset, 0), self.size)
+        size = max(0, min(size, self.size - offset))
+        return _View(self._of, self._offset + offset, size, name)
 
     def _fetch(self, offset: int, n: int) -> bytes:
         return self._of.read(self._offset + offset, n)
