@@ -59,7 +59,7 @@ class Workspace:
         if kind:
             raise StoreError(
                 f"{folder} is on a network file system ({kind}), where SQLite's locks do not hold",
-                hint="name a folder on a local disk with --workspace",
+                hint="name a folder on a local disk with --store",
             )
         try:
             if not path.exists():
@@ -68,7 +68,7 @@ class Workspace:
         except OSError as error:
             raise StoreError(
                 f"cannot make a workspace in {folder}: {error.strerror}",
-                hint="name a folder you can write to with --workspace",
+                hint="name a folder you can write to with --store",
             ) from error
         with _explained(path):
             return cls(folder, _connect(path))
@@ -228,7 +228,7 @@ def _prepare(path: Path, database: sqlite3.Connection, writable: bool) -> None:
     if mode != "wal":
         raise StoreError(
             f"the file system of {path.parent} does not support SQLite's write-ahead log",
-            hint="name a folder on a local disk with --workspace",
+            hint="name a folder on a local disk with --store",
         )
     database.execute("PRAGMA synchronous = NORMAL")
     database.execute("PRAGMA foreign_keys = ON")
@@ -250,7 +250,7 @@ def _version(path: Path, database: sqlite3.Connection) -> tuple[int, int]:
     tables = int(database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
     if tables and owner != APPLICATION_ID:
         raise StoreError(
-            f"{path} is not a casemate workspace", hint="name another folder with --workspace"
+            f"{path} is not a casemate workspace", hint="name another folder with --store"
         )
     if version > len(STEPS):
         raise StoreError(
@@ -305,7 +305,7 @@ def _hint(error: sqlite3.Error) -> str:
             f"another casemate has held the workspace for {_WAIT_S:.0f} s; try again when it ends"
         )
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return "the workspace folder must be writable; name another one with --workspace"
+        return "the workspace folder must be writable; name another one with --store"
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return "the file is damaged and was left as it is; move it away to start a new workspace"
     if name.startswith("SQLITE_CONSTRAINT"):

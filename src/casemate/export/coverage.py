@@ -1,0 +1,87 @@
+"""What a run leaves open: what was not checked and why, and the exit code that follows.
+
+Every format shows the same list, so that no reader of any of them takes silence for a pass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from casemate.export.report import Bundle, file_verdicts, gate_verdict, open_findings
+
+if TYPE_CHECKING:
+    from casemate.records.verdict import Verdict
+
+
+class Gap(NamedTuple):
+    """Something the run does not answer."""
+
+    what: str
+    why: str
+    blocks: bool
+    """True when the run asked and got no answer, so that it is incomplete (exit code 3)."""
+
+
+class Exit(NamedTuple):
+    """The exit code and both facts it is made of; findings (1) beat incompleteness (3)."""
+
+    code: int
+    findings: bool
+    incomplete: bool
+
+
+def file_word(verdict: Verdict) -> str:
+    """Return a file's verdict as the user reads it: clean, findings or incomplete."""
+    return {"yes": "clean", "no": "findings", "cannot-tell": "incomplete"}[verdict.answer]
+
+
+def is_complete(verdict: Verdict) -> bool:
+    """Say whether every byte of the file was accounted for, whatever was found."""
+    refused = verdict.measures.get("bytes_refused")
+    stopped = any(reason.lower().startswith("incomplete") for reason in verdict.reasons)
+    return verdict.answer != "cannot-tell" and not refused and not stopped
+
+
+def gaps(bundle: Bundle) -> list[Gap]:
+    """Return what was not checked and why, what blocks first."""
+    found: list[Gap] = []
+    if bundle.run.state != "complete":
+        state = {"running": "has not ended"}.get(bundle.run.state, f"was {bundle.run.state}")
+        found.append(Gap("the whole run", f"it {state}; the rest was kept", True))
+    for verdict in file_verdicts(bundle):
+        if not is_complete(verdict):
+            why = next(
+                (one for one in verdict.reasons if one.lower().startswith("incomplete")),
+                verdict.reasons[0] if verdict.reasons else "part of it could not be read",
+            )
+            found.append(Gap(verdict.target.uri, why, True))
+    for trial in bundle.trials:
+        unknown = sum(1 for one in trial.outcomes if one.success is None)
+        if trial.state in ("interrupted", "failed"):
+            what = f"{trial.attack} on {trial.target.uri}"
+            found.append(Gap(what, f"the attack was {trial.state}: the figures are partial", True))
+        elif unknown:
+            inputs = "1 input" if unknown == 1 else f"{unknown} inputs"
+            what = f"{trial.attack} on {inputs}"
+            found.append(Gap(what, "the target gave no usable answer", True))
+    gate = gate_verdict(bundle)
+    if gate is not None and gate.answer == "cannot-tell":
+        why = gate.reasons[0] if gate.reasons else "its measurements are missing"
+        found.append(Gap("whether the bug bar is met", why, True))
+    for threat in bundle.threats:
+        if not threat.covered_by:
+            what = f"{threat.attack} against {threat.component}"
+            found.append(Gap(what, f"no attack of this run tried it. {threat.why}", False))
+    found += [Gap("", note, False) for note in bundle.run.notes]
+    return found
+
+
+def exit_of(bundle: Bundle) -> Exit:
+    """Work out the exit code: the gate's word where it ran, else open findings at the bar."""
+    gate = gate_verdict(bundle)
+    if gate is not None:
+        findings = gate.answer == "no"
+    else:
+        findings = any(one.severity.at_least(bundle.bar) for one in open_findings(bundle))
+    incomplete = any(gap.blocks for gap in gaps(bundle))
+    return Exit(1 if findings else 3 if incomplete else 0, findings, incomplete)
