@@ -1,0 +1,67 @@
+"""The shares the gate compares, taken out of a trial: by input where the trial says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from casemate.records.trial import Measure, Outcome, Trial
+
+WORSE_WHEN_HIGHER = frozenset({"fidelity"})
+"""Measures of success for the attacker; their complement is what is compared."""
+_TOLERANCE = 1e-6
+
+
+class Figure(NamedTuple):
+    """A share of inputs, where more is better for the defender unless the name says otherwise."""
+
+    name: str
+    value: float | None
+    n: int
+    held: Mapping[int, bool]
+    """Whether each row held, by row of the data set; empty where only the share is known."""
+
+    @property
+    def holding(self) -> int:
+        """Inputs that held, as the share says."""
+        good = self.value or 0.0
+        return round((1 - good if self.name in WORSE_WHEN_HIGHER else good) * self.n)
+
+
+def figures(trial: Trial) -> tuple[Figure, ...]:
+    """Return the shares of a trial that a gate can compare."""
+    found = []
+    if trial.robust is not None:
+        found.append(_figure(trial.robust, _held(trial.robust, trial.outcomes)))
+    found += [_figure(m, {}) for m in trial.measures if m.name in WORSE_WHEN_HIGHER]
+    return tuple(found)
+
+
+def describe(trial_attack: str, norm: str | None, eps: float | None) -> str:
+    """Name an attack with its norm and radius: `evasion-pgd (linf, eps 0.1)`."""
+    particulars = [norm] if norm else []
+    if eps is not None:
+        particulars.append(f"eps {eps:g}")
+    return f"{trial_attack} ({', '.join(particulars)})" if particulars else trial_attack
+
+
+def _figure(measure: Measure, held: Mapping[int, bool]) -> Figure:
+    return Figure(measure.name, measure.value, measure.n, held)
+
+
+def _held(measure: Measure, outcomes: Sequence[Outcome]) -> Mapping[int, bool]:
+    """Return which rows held, if the outcomes give the very share that was measured.
+
+    Recall is a share of the positive rows (label 1), accuracy of all; where neither reading of the
+    outcomes gives the measured share, the share is taken as it stands and compared without pairs.
+    """
+    told = [o for o in outcomes if not o.clean or o.success is not None]
+    for rows in (told, [o for o in told if o.label == 1]):
+        held = {o.index: o.clean and not o.success for o in rows}
+        if held and measure.value is not None:
+            share = sum(held.values()) / len(held)
+            if abs(share - measure.value) < _TOLERANCE and measure.n in (0, len(held)):
+                return held
+    return {}
