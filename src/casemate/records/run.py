@@ -36,5 +36,7 @@ class Run(
     """Time or evaluations allowed, as given: `5m`, `10000`."""
     target: str | None = None
     """URI of the model, where there is one."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels in order, where the data set gives them."""
     notes: tuple[str, ...] = ()
     """What was not checked, and why."""

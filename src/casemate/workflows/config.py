@@ -10,13 +10,13 @@ import difflib
 import hashlib
 import re
 import tomllib
-from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from casemate.errors import UsageError
+from casemate.gate.waivers import Waiver, read_waivers
 from casemate.records.column import Column
 from casemate.records.system import Component, Flow, System
 
@@ -60,20 +60,10 @@ class AttackTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class GateTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[gate]`: what stops a release."""
 
-    bar: str = "default"
+    bar: str = "no-regressions"
     """Catalog id of a bar, or the path of a TOML file of the same shape."""
     against: str | None = None
     """Baseline file written by `casemate gate accept`."""
-
-
-class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[[waiver]]`: a finding accepted, or a file trusted by digest, with reason and expiry."""
-
-    reason: str
-    expires: date
-    fingerprint: str | None = None
-    digest: str | None = None
-    """`sha256:...` of a file whose unknown imports are trusted."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +77,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     column: tuple[Column, ...] = ()
     component: tuple[Component, ...] = ()
     flow: tuple[Flow, ...] = ()
-    waiver: tuple[Waiver, ...] = ()
+    waiver: tuple[dict[str, Any], ...] = ()
+    """Read by `casemate.gate.waivers`."""
 
     @property
     def system(self) -> System | None:
@@ -100,6 +91,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     root: Path
+    waivers: tuple[Waiver, ...] = ()
     digest: str | None = None
     """None when there is no file and the defaults hold."""
 
@@ -142,7 +134,8 @@ def read(path: Path | None = None) -> Loaded:
         raise UsageError(f"{found.name}: {_plain(error)}", hint=_nearest(str(error))) from error
     _check(config, found.name)
     digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-    return Loaded(config=config, root=found.parent, digest=digest)
+    waivers = read_waivers(config.waiver)
+    return Loaded(config=config, root=found.parent, waivers=waivers, digest=digest)
 
 
 def _check(config: Config, name: str) -> None:
@@ -155,14 +148,6 @@ def _check(config: Config, name: str) -> None:
                     f"{name}: a flow names the component '{end}', which is not described",
                     hint=f"did you mean '{near[0]}'?" if near else "add a [[component]]",
                 )
-    for waiver in config.waiver:
-        if (waiver.fingerprint is None) == (waiver.digest is None):
-            raise UsageError(
-                f"{name}: a waiver names either a fingerprint or a digest",
-                hint="copy it from the report",
-            )
-        if not waiver.reason.strip():
-            raise UsageError(f"{name}: a waiver has no reason")
     bounds = config.model.bounds
     if bounds and bounds[0] >= bounds[1]:
         raise UsageError(f"{name}: bounds are not an interval: {list(bounds)}")
@@ -194,6 +179,5 @@ def _fields(table: str) -> tuple[str, ...]:
         "column": Column,
         "component": Component,
         "flow": Flow,
-        "waiver": Waiver,
     }
     return shapes.get(table, Config).__struct_fields__

@@ -1,0 +1,5 @@
+"""placeholder."""
+
+
+def add_parser(verbs):
+    verbs.add_parser("attack")

@@ -1,0 +1,67 @@
+"""Scan as a job: files in, verdicts and findings on record, an exit code out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from casemate.gate.waivers import trusted
+from casemate.records.severity import Severity
+from casemate.scan import scan
+from casemate.workflows.job import Job, today
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from casemate.export.report import Bundle
+    from casemate.records.finding import Finding
+    from casemate.records.verdict import Verdict
+    from casemate.store.workspace import Workspace
+    from casemate.workflows.config import Loaded
+
+
+class Scanned(NamedTuple):
+    """What a scan job leaves."""
+
+    bundle: Bundle
+    exit_code: int
+
+
+def scan_paths(
+    paths: Sequence[str | Path],
+    loaded: Loaded,
+    *,
+    workspace: Workspace | None = None,
+    bar: Severity = Severity.IMPORTANT,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Scanned:
+    """Scan files and folders.
+
+    Args:
+        paths: What to scan; folders are walked.
+        loaded: The configuration: trusted digests, waivers.
+        workspace: Where to keep the run; None keeps it in memory.
+        bar: Findings at or above this severity give exit code 1.
+        progress: Called with (path, done, total).
+    """
+    job = Job("scan", loaded, workspace, arguments={"paths": " ".join(str(p) for p in paths)})
+    with job:
+        report = scan(
+            paths, root=loaded.root, trusted=trusted(loaded.waivers, today()), progress=progress
+        )
+        job.add(*report.verdicts, *report.findings)
+    bundle = job.bundle()
+    return Scanned(bundle, exit_code(report.verdicts, report.findings, bar, bundle.waived))
+
+
+def exit_code(
+    verdicts: Iterable[Verdict],
+    findings: Iterable[Finding],
+    bar: Severity,
+    waived: Iterable[str] = (),
+) -> int:
+    """Return 1 for findings at or above the bar, else 3 for anything incomplete, else 0."""
+    accepted = set(waived)
+    if any(f.severity.at_least(bar) and f.fingerprint not in accepted for f in findings):
+        return 1
+    return 3 if any(v.answer == "cannot-tell" for v in verdicts) else 0
