@@ -60,6 +60,8 @@ class Attack(Entry, frozen=True, kw_only=True):
     mitigations: tuple[str, ...] = ()
     cost: str = ""
     """What a run costs, in evaluations per input, in words."""
+    assess: int | None = None
+    """Place in the order in which assess tries attacks; None leaves it to `casemate attack`."""
     params: dict[str, Param] = {}
 
 
