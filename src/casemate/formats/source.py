@@ -27,11 +27,13 @@ CACHED = 8192
 class Source:
     """Bytes of a known size that can be read anywhere; a read past the end comes back short."""
 
-    __slots__ = ("name", "size")
+    __slots__ = ("memo", "name", "size")
 
     def __init__(self, name: str, size: int) -> None:
         self.name = name
         self.size = size
+        self.memo: dict[str, object] = {}
+        """What a reader has worked out about these bytes and another will want: a directory."""
 
     def read(self, offset: int, n: int) -> bytes:
         """Return up to `n` bytes from `offset`; fewer at the end, none beyond it."""
