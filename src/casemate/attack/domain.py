@@ -67,7 +67,7 @@ class Domain:
         if self.columns:
             return declared.holds(self.rules, x, origin.astype(x.dtype, copy=False))
         legal = (x >= np.asarray(self.lower, x.dtype)) & (x <= np.asarray(self.upper, x.dtype))
-        return np.asarray(legal.reshape(len(x), -1).all(axis=1))
+        return np.asarray(legal.all(axis=tuple(range(1, x.ndim))))
 
     def violations(self, x: Array) -> tuple[str, ...]:
         """Say in one line per constraint in how many rows the data itself breaks it."""
