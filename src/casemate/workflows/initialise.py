@@ -181,7 +181,7 @@ def _render(
         "# inputs = 200               # attack at most this many",
         "",
         "[gate]",
-        'bar = "no-regressions"       # casemate explain no-regressions; or a TOML file of your own',
+        'bar = "no-regressions"       # casemate explain no-regressions; or your own TOML',
         '# against = "casemate-baseline.json"   # written by casemate gate accept',
         "",
         "# [[component]]              # describe the system, so that threats fit it",

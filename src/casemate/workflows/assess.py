@@ -1,0 +1,230 @@
+"""Assess: scan, threats, attack and gate in one job, planned to fit the time.
+
+    from casemate.workflows.assess import assess
+    result = assess("torch:model.py:load", data="digits.npz", minutes=2)
+    print(result.verdict.answer, result.bundle.trials)
+
+Runs what the configuration names; scans the model's files before anything opens them.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from casemate.errors import BudgetSpent, CasemateError, TargetError, UsageError
+from casemate.gate.waivers import trusted
+from casemate.scan import scan
+from casemate.threats import threats
+from casemate.workflows import config, gating
+from casemate.workflows.job import Job, open_workspace, today
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from casemate.export.report import Bundle
+    from casemate.records.trial import Trial
+    from casemate.records.verdict import Verdict
+    from casemate.workflows.config import Loaded
+    from casemate.workflows.opening import Opened
+    from casemate.workflows.planning import Step
+
+    Progress = Callable[[str, int, int], None]
+
+_RESERVED = 0.9
+"""Share of the time given to attacks; the rest is for opening, threats and the report."""
+
+
+class Assessment(NamedTuple):
+    """What an assessment leaves."""
+
+    bundle: Bundle
+    """Every record of the run, ready for `casemate.export.report.write`."""
+    verdict: Verdict
+    exit_code: int
+
+
+def assess(
+    target: str | None = None,
+    *,
+    data: str | None = None,
+    label: str | None = None,
+    minutes: float = 5.0,
+    device: str = "auto",
+    against: str | None = None,
+    configuration: Path | None = None,
+    store: Path | None = None,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Assessment:
+    """Assess a model and keep everything as a run in the workspace.
+
+    Args:
+        target: Target URI; the configuration's when None.
+        data: Data URI; the configuration's when None.
+        label: Label column of a table; the configuration's when None.
+        minutes: Time for the whole job; attacks are planned to fit it.
+        device: `auto`, `cpu` or `cuda`.
+        against: Baseline file or run to compare with.
+        configuration: Path of casemate.toml; the nearest one when None.
+        store: Workspace folder; `.casemate` beside the configuration when None.
+        fresh: Measure everything again, whatever earlier runs kept.
+        progress: Called with (what, done, total).
+
+    Raises:
+        UsageError: There is no model or no data to assess, or the configuration is wrong.
+    """
+    loaded = config.read(configuration)
+    uri = target or loaded.config.model.target
+    if uri is None:
+        raise UsageError(
+            "there is no model to assess", hint="casemate init finds one, or name it: assess TARGET"
+        )
+    begun = time.monotonic()
+    deadline = begun + minutes * 60
+    with open_workspace(store, loaded) as workspace:
+        baseline = gating.baseline_for(against, loaded, workspace)
+        arguments = {"data": data or loaded.config.model.data, "label": label}
+        job = Job(
+            "assess", loaded, workspace,
+            arguments=arguments, seed=loaded.config.attack.seed,
+            budget=f"{minutes:g}m", target=uri,
+        )  # fmt: skip
+        with job:
+            _scan(job, loaded, uri, progress)
+            trials = _attack(
+                job, loaded, uri, data, label,
+                device=device, deadline=deadline, fresh=fresh, progress=progress,
+            )  # fmt: skip
+            _threats(job, loaded, uri, data, trials)
+            verdict = gating.decide(job.bundle(), loaded, baseline)
+        return Assessment(
+            job.bundle()._replace(verdicts=(verdict, *job.bundle().verdicts)),
+            verdict,
+            gating.exit_code(verdict, interrupted=job.interrupted),
+        )
+
+
+def _scan(job: Job, loaded: Loaded, uri: str, progress: Progress | None) -> None:
+    paths = [loaded.root / path for path in loaded.config.scan.paths]
+    model_file = _file_of(uri, loaded.root)
+    if model_file and model_file not in paths:
+        paths.append(model_file)
+    there = [path for path in paths if path.exists()]
+    for path in paths:
+        if not path.exists():
+            job.note(f"not scanned: {path.name} does not exist")
+    if not there:
+        job.note("no artifact was scanned: the target is not a file and [scan] paths is empty")
+        return
+    told = _stage(progress, "scan")
+    report = scan(there, root=loaded.root, trusted=trusted(loaded.waivers, today()), progress=told)
+    job.add(*report.verdicts, *report.findings)
+
+
+def _attack(
+    job: Job,
+    loaded: Loaded,
+    uri: str,
+    data: str | None,
+    label: str | None,
+    *,
+    device: str,
+    deadline: float,
+    fresh: bool,
+    progress: Progress | None,
+) -> list[Trial]:
+    from casemate.workflows import attacking, planning
+    from casemate.workflows.opening import open_both
+
+    trials: list[Trial] = []
+    try:
+        with open_both(loaded, target=uri, data=data, label=label, device=device) as opened:
+            attacking.describe_inputs(job, opened)
+            seconds = (deadline - time.monotonic()) * _RESERVED
+            plan = planning.plan(opened.model, opened.data, loaded.config, seconds=seconds)
+            for attack, reason in plan.left_out:
+                job.note(f"{attack} was not tried: {reason}")
+            if not plan.steps:
+                job.note("nothing was attacked: no attack of the catalog fits this target")
+            for position, step in enumerate(plan.steps):
+                told = _stage(progress, f"attack {position + 1}/{len(plan.steps)}")
+                trial = _step(
+                    job, opened, loaded, step,
+                    until=_until(plan.steps[position:], deadline), fresh=fresh, progress=told,
+                )  # fmt: skip
+                if trial is not None:
+                    trials.append(trial)
+                    if trial.state == "interrupted" and time.monotonic() < deadline:
+                        job.interrupted = True
+                        for later in plan.steps[position + 1 :]:
+                            job.note(f"{later.attack.id} was not tried: interrupted")
+                        break
+    except KeyboardInterrupt:
+        job.interrupted = True
+        job.note("interrupted: run the same command again to go on, finished attacks are kept")
+    except (UsageError, TargetError) as error:
+        if not job.records:
+            raise  # nothing is lost by stopping here
+        job.note(f"the model was not attacked: {error}")
+        job.interrupted = True
+    return trials
+
+
+def _step(
+    job: Job,
+    opened: Opened,
+    loaded: Loaded,
+    step: Step,
+    *,
+    until: float,
+    fresh: bool,
+    progress: Progress | None,
+) -> Trial | None:
+    from casemate.workflows.attacking import take_step
+
+    try:
+        return take_step(
+            job, opened, loaded, step.attack.id,
+            params=step.params, budget=step.budget, seed=loaded.config.attack.seed,
+            inputs=step.inputs, device=opened.device, progress=progress,
+            deadline=until, fresh=fresh,
+        )  # fmt: skip
+    except BudgetSpent as error:
+        job.note(f"{step.attack.id} was not finished: {error}")
+    except CasemateError as error:
+        # One attack that fails must not take the others with it; the report lists it.
+        job.note(f"{step.attack.id} failed: {error}")
+        job.interrupted = True
+    return None
+
+
+def _threats(job: Job, loaded: Loaded, uri: str, data: str | None, trials: list[Trial]) -> None:
+    from casemate.workflows.modelling import system_of
+
+    system = system_of(loaded, uri, data)
+    job.add(system, *threats(system, trials))
+
+
+def _until(left: tuple[Step, ...], deadline: float) -> float:
+    """Return when the first of the steps left must end, so that each gets its share."""
+    now = time.monotonic()
+    share = left[0].weight / sum(step.weight for step in left)
+    return now + max(1.0, (deadline - now) * share)
+
+
+def _file_of(uri: str, root: Path) -> Path | None:
+    """Return the file a target URI names, None for endpoints, modules and missing files."""
+    from casemate.targets.uri import parse
+
+    if uri.startswith(("http", "grpc")):
+        return None
+    path = root / Path(parse(uri, root).place).expanduser()
+    return path if path.exists() else None
+
+
+def _stage(progress: Progress | None, name: str) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda what, done, total: progress(f"{name}: {what}", done, total)
