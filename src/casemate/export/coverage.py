@@ -76,12 +76,21 @@ def gaps(bundle: Bundle) -> list[Gap]:
     return found
 
 
+def deciding(bundle: Bundle) -> frozenset[str]:
+    """Return the fingerprints of the open findings that make the exit code 1."""
+    gate = gate_verdict(bundle)
+    found = open_findings(bundle)
+    if gate is None:
+        return frozenset(one.fingerprint for one in found if one.severity.at_least(bundle.bar))
+    rests_on = set(gate.rests_on) if gate.answer == "no" else set()
+    return frozenset(
+        one.fingerprint for one in found if one.fingerprint in rests_on or one.trial in rests_on
+    )
+
+
 def exit_of(bundle: Bundle) -> Exit:
     """Work out the exit code: the gate's word where it ran, else open findings at the bar."""
     gate = gate_verdict(bundle)
-    if gate is not None:
-        findings = gate.answer == "no"
-    else:
-        findings = any(one.severity.at_least(bundle.bar) for one in open_findings(bundle))
+    findings = gate.answer == "no" if gate is not None else bool(deciding(bundle))
     incomplete = any(gap.blocks for gap in gaps(bundle))
     return Exit(1 if findings else 3 if incomplete else 0, findings, incomplete)

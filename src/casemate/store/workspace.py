@@ -96,6 +96,11 @@ class Workspace:
             )
         )
 
+    def update(self, run: Run) -> Run:
+        """Replace what is kept of a run, where more has become known: versions, classes, notes."""
+        self._one(run.id)
+        return self._change(run)
+
     def resume(self, run_id: str) -> Run:
         """Mark an ended run as running again and return it; its records stay."""
         return self._change(msgspec.structs.replace(self._one(run_id), state="running", ended=None))

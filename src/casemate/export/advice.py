@@ -1,0 +1,177 @@
+"""What a run amounts to in plain words: the headline, why, and what to do first.
+
+Shared by the formats a person reads, so that the manager's page and the pull request agree.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from casemate.export import coverage
+from casemate.export.report import (
+    Bundle,
+    file_verdicts,
+    gate_verdict,
+    mitigations,
+    open_findings,
+)
+from casemate.export.wording import MEASURES, NORMS, count, interval, number, percent
+from casemate.records.severity import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from casemate.records.trial import Trial
+
+Tone = Literal["stop", "unsure", "pass"]
+
+
+class Headline(NamedTuple):
+    """The verdict for someone who reads one line, and its grounds for someone who reads five."""
+
+    tone: Tone
+    words: str
+    reasons: list[str]
+
+
+class Step(NamedTuple):
+    """One thing to do."""
+
+    what: str
+    how: str
+    about: str
+    """Where it applies: a file, an attack."""
+    severity: Severity | None
+
+
+def headline(bundle: Bundle) -> Headline:
+    """Say in one line what the run amounts to, and why."""
+    gate = gate_verdict(bundle)
+    code = coverage.exit_of(bundle).code
+    if gate is not None:
+        words = {
+            "no": "Does not meet the bar",
+            "cannot-tell": "Cannot tell whether it meets the bar",
+            "yes": "Meets the bar",
+        }[gate.answer]
+        if code == 3:
+            words = "Cannot tell: the run is incomplete"
+        elif code == 0 and any(
+            one.severity.at_least(Severity.IMPORTANT) for one in open_findings(bundle)
+        ):
+            # A bar that looks for regressions alone passes a weak model; the page must not.
+            return Headline("unsure", "Meets the bar, but has weaknesses", _reasons(bundle))
+    else:
+        words = {1: "Weaknesses found", 3: "Cannot tell: the run is incomplete"}.get(
+            code, "Nothing found that stops a release"
+        )
+        if code == 0 and not bundle.verdicts and not bundle.trials:
+            return Headline("unsure", "Nothing was checked", [])
+    tone: Tone = "stop" if code == 1 else "unsure" if code == 3 else "pass"
+    return Headline(tone, words, _reasons(bundle))
+
+
+def _reasons(bundle: Bundle) -> list[str]:
+    reasons = _scan_reasons(bundle) + [
+        line for trials in by_target(bundle.trials).values() for line in _attack_reasons(trials)
+    ]
+    open_points = coverage.gaps(bundle)
+    missing = sum(gap.blocks for gap in open_points)
+    if missing:
+        reasons.append(f"{count(missing, 'check')} gave no answer.")
+    untried = sum(1 for threat in bundle.threats if not threat.covered_by)
+    if untried:
+        tried = len(bundle.threats) - untried
+        reasons.append(
+            f"Of {count(len(bundle.threats), 'threat')} that apply, {tried} "
+            f"{'was' if tried == 1 else 'were'} tried and {untried} not."
+        )
+    return reasons
+
+
+def _scan_reasons(bundle: Bundle) -> list[str]:
+    files = file_verdicts(bundle)
+    if not files:
+        return []
+    bad = sum(one.answer == "no" for one in files)
+    unread = sum(not coverage.is_complete(one) for one in files)
+    of = f"{bad} of {count(len(files), 'file')}"
+    if len(files) == 1:
+        of = "The file" if bad else "0 of 1 file"
+    text = f"{of} scanned {'has' if bad == 1 else 'have'} findings."
+    if not bad and not unread:
+        text = f"{count(len(files), 'file')} scanned, every byte accounted for, nothing found."
+    elif unread:
+        text += (
+            f" {count(unread, 'could not be read to its end', 'could not be read to their end')}."
+        )
+    return [text]
+
+
+def _attack_reasons(trials: list[Trial]) -> list[str]:
+    lines = []
+    for norm in dict.fromkeys(one.norm for one in trials if one.family == "evasion"):
+        worst = worst_trial(one for one in trials if one.norm == norm)
+        if worst is None or worst.robust is None:
+            continue
+        measure = MEASURES.get(worst.clean.name, worst.clean.name)
+        within = f" within {NORMS.get(norm or '', '')} {number(worst.eps)}" if worst.eps else ""
+        tail = f" ({interval(worst.robust)})" if interval(worst.robust) else ""
+        lines.append(
+            f"{measure.capitalize()} falls from {percent(worst.clean.value)} to "
+            f"{percent(worst.robust.value)}{tail} under {worst.attack}{within}."
+        )
+    for trial in trials:
+        if trial.family == "extraction":
+            lines += [
+                f"A copy trained on {number(trial.cost.queries)} queries agrees with the model on "
+                f"{percent(one.value)} of inputs."
+                for one in trial.measures
+                if one.name == "fidelity" and one.value is not None
+            ]
+        elif trial.family == "poisoning" and trial.robust is not None:
+            lines.append(
+                f"Trained on data poisoned by {trial.attack}, its accuracy falls from "
+                f"{percent(trial.clean.value)} to {percent(trial.robust.value)}."
+            )
+    return lines
+
+
+def by_target(trials: Iterable[Trial]) -> dict[tuple[str, str], list[Trial]]:
+    """Group trials by model and data set, in order of first appearance."""
+    groups: dict[tuple[str, str], list[Trial]] = {}
+    for one in trials:
+        groups.setdefault((one.target.uri, one.data.uri), []).append(one)
+    return groups
+
+
+def worst_trial(trials: Iterable[Trial]) -> Trial | None:
+    """Return the trial that left the lowest robust measure, None where none has one."""
+    measured = [one for one in trials if one.robust is not None and one.robust.value is not None]
+    return min(
+        measured, key=lambda one: one.robust.value or 0.0 if one.robust else 1.0, default=None
+    )
+
+
+def first_steps(bundle: Bundle, limit: int = 5) -> list[Step]:
+    """Return what to do first, the most urgent at the top: each remedy once."""
+    steps: dict[str, Step] = {}
+    for finding in open_findings(bundle):
+        if finding.trial is not None:
+            for one in mitigations(finding.rule)[:2]:
+                steps.setdefault(
+                    one.id, Step(one.title, one.how.strip(), finding.rule, finding.severity)
+                )
+            if mitigations(finding.rule):
+                continue
+        key = f"{finding.rule}\0{finding.remedy}"
+        same = [one for one in open_findings(bundle) if one.rule == finding.rule]
+        about = finding.target.uri
+        if len({one.target.uri for one in same}) > 1:
+            about = f"{about} and {count(len({one.target.uri for one in same}) - 1, 'more file')}"
+        steps.setdefault(key, Step(finding.message, finding.remedy, about, finding.severity))
+    blocked = [gap for gap in coverage.gaps(bundle) if gap.blocks]
+    if blocked:
+        what = f"Get the missing answers: {count(len(blocked), 'check')} did not finish"
+        steps["incomplete"] = Step(what, blocked[0].why, blocked[0].what, None)
+    return list(steps.values())[:limit]
