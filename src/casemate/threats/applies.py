@@ -28,10 +28,11 @@ Modality = Literal["image", "tabular"]
 
 def only_model(uri: str, data: str | None = None) -> System:
     """Describe a System of which nothing is known but a model and, perhaps, its data."""
-    components = [Component(name="model", kind="model", uri=uri)]
-    if data is not None:
-        components.append(Component(name="data", kind="dataset", uri=data))
-    return make(System, components=tuple(components))
+    components = (
+        Component(name="model", kind="model", uri=uri),
+        Component(name="data", kind="dataset", uri=data),
+    )
+    return make(System, components=components)
 
 
 def threats(
@@ -85,15 +86,16 @@ def _grounds(component: Component, row: ThreatKind, reached: Reach) -> str | Non
     if row.needs_assets:
         if component.assets:
             at_stake = [asset for asset in component.assets if asset in row.needs_assets]
-            return f"{', '.join(at_stake)} would be lost" if at_stake else None
+            return f"{_list(at_stake)} would be lost" if at_stake else None
         return "nothing says what would be lost" if row.when_silent else None
     if row.needs_untrusted:
         if reached.suppliers:
-            return f"what it is made of comes from {', '.join(reached.suppliers)}"
-        silent = not reached.described and row.when_silent and component.uri is not None
+            return f"what it is made of comes from {_list(reached.suppliers)}"
+        scannable = row.checked_by != "scan" or component.uri is not None
+        silent = row.when_silent and scannable and not reached.described
         return f"nothing says where {component.name} comes from" if silent else None
     if reached.callers:
-        return f"{', '.join(reached.callers)} can send it inputs"
+        return f"{_list(reached.callers)} can send it inputs"
     return "nothing says who may send it inputs"
 
 
@@ -128,7 +130,7 @@ def _severity(
     severity = severity if row.highest.rank <= severity.rank else row.highest
     at_stake = [asset for asset in component.assets if asset in row.raised_by]
     if at_stake and reached.anyone and severity is not row.highest:
-        return row.highest, f"; raised because {', '.join(at_stake)} can be reached by anyone"
+        return row.highest, f"; raised because {_list(at_stake)} can be reached by anyone"
     return severity, ""
 
 
@@ -143,6 +145,10 @@ def _gives(uri: str | None) -> frozenset[str] | None:
 
 def _fits(attack: Attack, modality: Modality | None) -> bool:
     return modality is None or "any" in attack.modality or modality in attack.modality
+
+
+def _list(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _threat(
