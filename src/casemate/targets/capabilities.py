@@ -81,9 +81,12 @@ class Model(Protocol):
     """Smallest legal value, a number or an array that broadcasts to one input."""
     upper: float | Array
     threshold: float | None
-    """For two classes: class 1 is answered when its probability is at least this; None: 0.5."""
+    """For two classes: class 1 is answered when its probability is at least this; None: 0.5.
+    `labels` obeys it; `scores` and `logits` are left as the model gives them."""
     deterministic: bool | None
     """Whether two equal questions gave equal answers; None when not looked at."""
+    notes: tuple[str, ...]
+    """What was found or decided when it was opened, one line each, for the report."""
 
     def close(self) -> None:
         """Release what the target holds; safe to call twice."""
