@@ -44,7 +44,7 @@ def test_wrong_parameters_are_refused(given, complaint):
 def test_an_unknown_key_in_an_entry_is_refused(tmp_path):
     path = tmp_path / "a-rule.toml"
     path.write_text('title = "t"\nwhy = "w"\nmisses = "m"\ncolour = "red"\n')
-    with pytest.raises(CatalogError, match="colour|severity"):
+    with pytest.raises(CatalogError, match=r"colour|severity"):
         loader.read_entry("rules", path)
 
 

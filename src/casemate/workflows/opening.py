@@ -6,8 +6,9 @@ configuration; a model whose file would be unpickled is opened from the scanned 
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.errors import UsageError
 from casemate.gate.waivers import trusted
@@ -76,6 +77,8 @@ def open_both(
     try:
         model = open_target(uri, vet=vet, settings=describe(found, settings), device=where)
         try:
+            if where == "cpu":
+                settle_threads(model, found)
             yield Opened(model, found, chosen, where)
         finally:
             model.close()
@@ -92,3 +95,28 @@ def resolve(device: str) -> str:
     except ImportError:
         return "cpu"
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def settle_threads(model: Model, data: Data) -> None:
+    """Let torch use one thread where more make this model slower, as they do on busy machines."""
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is None or "gradients" not in model.gives or torch.get_num_threads() == 1:
+        return
+    several = torch.get_num_threads()
+    probe = torch.from_numpy(data.x[:128])
+    torch.set_num_threads(1)
+    alone = _seconds(model, probe)
+    torch.set_num_threads(several)
+    if _seconds(model, probe) > 0.8 * alone:
+        torch.set_num_threads(1)
+
+
+def _seconds(model: Any, probe: Any) -> float:
+    best = float("inf")
+    for _ in range(4):
+        begun = time.perf_counter()
+        model.logits(probe)
+        best = min(best, time.perf_counter() - begun)
+    return best
