@@ -41,8 +41,9 @@ def square(
     Andriushchenko et al. 2020, "Square Attack: a query-efficient black-box adversarial attack via
     random search" (arXiv 1912.00049). Score-based. We differ in asking no question that changes
     nothing (with one channel every second small square would), in stretching the schedule of sizes
-    to the questions there are, unless told otherwise, and in comparing logarithms where the target
-    answers probabilities, so that margins do not saturate. A vector is an image one cell high.
+    to the questions there are (in l2 by the square root only: small waves gain little there), and in
+    comparing logarithms where the target answers probabilities, so that margins do not saturate. A
+    vector is an image one cell high.
 
     Args:
         oracle: The door to the model.
@@ -55,6 +56,7 @@ def square(
         p_init: Share of the cells in the first square.
         rescale: Stretch the schedule of sizes, made for 10,000 questions, to those there are.
     """
+    stretch = (1.0 if norm == "linf" else 0.5) if rescale else 0.0
     left = oracle.left()
     total = steps if left is None else min(steps, int(left.max(initial=0)))
     low, high = _box(oracle, x, eps if norm == "linf" else np.inf)
@@ -64,7 +66,7 @@ def square(
     for step in range(1, total):
         if not len(x):
             return
-        passed = step * 10_000 / total if rescale else step
+        passed = step * (10_000 / total) ** stretch
         share = p_init * 0.5 ** sum(passed > at for at in SCHEDULE)
         if norm == "linf":
             at, old = _recolour(adv, low, high, share, rng)
@@ -77,7 +79,7 @@ def square(
             worse = np.flatnonzero(~better)
             planes(adv)[tuple(part[worse] if len(part) > 1 else part for part in at)] = old[worse]
         else:
-            adv = np.where(_like(better, adv), moved, adv)
+            adv = np.where(better.reshape(-1, *[1] * (adv.ndim - 1)), moved, adv)
         best = np.where(better, value, best)
         adv, x, y, low, high, best = oracle.shed(adv, x, y, low, high, best)
 
@@ -168,8 +170,16 @@ def _waves(n: int, channels: int, tall: int, wide: int, rng: np.random.Generator
     """Return windows (n, channels, tall, wide) of one rise and one fall, of length 1 each."""
     wave = np.empty((n, channels, tall, wide))
     split = tall // 2, wide // 2
-    upright = np.concatenate([_bump(split[0], wide), -_bump(tall - split[0], wide)]) if split[0] else _bump(tall, wide)
-    across = np.concatenate([_bump(tall, split[1]), -_bump(tall, wide - split[1])], axis=1) if split[1] else _bump(tall, wide)
+    upright = (
+        np.concatenate([_bump(split[0], wide), -_bump(tall - split[0], wide)])
+        if split[0]
+        else _bump(tall, wide)
+    )
+    across = (
+        np.concatenate([_bump(tall, split[1]), -_bump(tall, wide - split[1])], axis=1)
+        if split[1]
+        else _bump(tall, wide)
+    )
     flip = rng.random((n, 1, 1, 1)) < 0.5
     wave[...] = np.where(flip, upright / np.linalg.norm(upright), across / np.linalg.norm(across))
     return wave * rng.choice([-1.0, 1.0], (n, channels, 1, 1))
@@ -182,8 +192,8 @@ def _tiles(
     n, channels, height, width = planes(x).shape
     tall, wide = max(1, height // 5), max(1, width // 5)
     moved = np.zeros((n, channels, height, width))
-    for top in range(0, height - tall + 1, tall):
-        for left in range(0, width - wide + 1, wide):
+    for top in range(height % tall // 2, height - tall + 1, tall):
+        for left in range(width % wide // 2, width - wide + 1, wide):
             moved[:, :, top : top + tall, left : left + wide] = _waves(n, channels, tall, wide, rng)
     return _to_radius(x, moved, low, high, eps)
 
@@ -198,14 +208,23 @@ def _to_radius(x: Array, moved: Array, low: Array, high: Array, eps: float) -> A
 
 
 def _move_mass(
-    adv: Array, x: Array, low: Array, high: Array, eps: float, share: float, rng: np.random.Generator
+    adv: Array,
+    x: Array,
+    low: Array,
+    high: Array,
+    eps: float,
+    share: float,
+    rng: np.random.Generator,
 ) -> Array:
     """Return `adv` with the change in one window of each image spent on a wave in another."""
     moved = np.asarray(planes(adv), np.float64) - planes(x)
     channels = moved.shape[1]
     tall, wide = _sides(share, *moved.shape[2:])
     if moved.shape[2] > 1:
-        tall, wide = (min(max(side + 1 - side % 2, 3), most) for side, most in zip((tall, wide), moved.shape[2:], strict=True))
+        tall, wide = (
+            min(max(side + 1 - side % 2, 3), most)
+            for side, most in zip((tall, wide), moved.shape[2:], strict=True)
+        )
     here, there = _window(moved, tall, wide, rng), _window(moved, tall, wide, rng)
     unused = np.maximum(eps**2 - (moved**2).sum(axis=(1, 2, 3), keepdims=True), 0)
     touched = np.zeros(moved.shape, bool)
