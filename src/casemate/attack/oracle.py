@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.int64]
     Mask = npt.NDArray[np.bool_]
 
+SURE = 2e-6
+"""Share of the largest score by which a candidate must be ahead: another batch size turns less."""
 CLEAR = 1e-4
 """A margin smaller than this is within what batch size and hardware can turn: keep trying."""
 
@@ -95,6 +97,10 @@ class Gradients(Rounds, Protocol):
 
     def jacobian(self, x: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits (n, classes) and gradients (n, k, ...) of the k logits named per row."""
+        ...
+
+    def examples(self) -> torch.Tensor:
+        """Return the best candidate of each of `rows`; the input itself where there is none."""
         ...
 
     def box(self, eps: float | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -269,6 +275,10 @@ class Oracle:
         self._look(x, self.rows, logits)
         return logits, grads
 
+    def examples(self) -> torch.Tensor:
+        """Return the best candidate of each of `rows`; the input itself where there is none."""
+        return cast("torch.Tensor", _pick(self.rows, (self.best,))[0])
+
     def box(self, eps: float | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the smallest and largest legal value of every cell of the whole batch."""
         from casemate.attack.ops.balls import box
@@ -371,29 +381,33 @@ class Oracle:
 
     def _look(self, x: Any, rows: Rows, answer: Any) -> None:
         """Remember the inputs that fool the model and are within the limits."""
-        margin = self._margin(answer, rows)
-        fooled = margin < 0
+        margin, scale = self._margin(answer, rows)
+        fooled = margin < -SURE * scale
         if fooled.any():
             self._record(x, rows, margin, np.flatnonzero(fooled))
         if self._tick is not None:
             self._tick(self)
 
-    def _margin(self, answer: Any, rows: Rows) -> npt.NDArray[np.float64]:
+    def _margin(self, answer: Any, rows: Rows) -> tuple[npt.NDArray[np.float64], Any]:
+        """Return the margin of the true class and the scale of the scores it is taken from."""
+        scale: Any = 1.0
         if isinstance(answer, np.ndarray):
             if answer.ndim == 1:
-                return np.where(answer == self.y[rows], 1.0, -1.0)
+                return np.where(answer == self.y[rows], 1.0, -1.0), scale
             margin = margins(answer, self.y[rows])
+            scale = np.maximum(1.0, np.abs(answer).max(axis=1)) if self.kind == "logits" else scale
         else:
             from casemate.attack.ops.losses import margin as margin_of
 
-            margin = -margin_of(answer, self._labels_on(answer, rows)).double().cpu().numpy()
+            margin = -margin_of(answer, self._labels_on(answer, rows)).cpu().numpy()
+            scale = answer.abs().amax(1).clamp_min_(1.0).cpu().numpy()
         if np.isnan(margin).any():
             bad = int(np.isnan(margin).sum())
             raise TargetError(
                 f"the model answered NaN for {bad} of {len(rows)} inputs",
                 hint="look at the model's last layer and at the range of its inputs",
             )
-        return margin
+        return margin.astype(np.float64), scale
 
     def _labels_on(self, like: torch.Tensor, rows: Rows) -> torch.Tensor:
         """Return the true classes of `rows` as a tensor, kept while the rows stay the same."""
@@ -447,7 +461,12 @@ class Oracle:
 
 
 def _pick(index: Rows, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(None if t is None else t[index] for t in tensors)
+    if not tensors or isinstance(tensors[0], np.ndarray):
+        return tuple(t[index] for t in tensors)
+    import torch
+
+    at = torch.from_numpy(index).to(tensors[0].device)
+    return tuple(t.index_select(0, at) for t in tensors)
 
 
 def _numpy(x: Any) -> Array:

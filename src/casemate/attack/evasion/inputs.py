@@ -74,7 +74,7 @@ def choose(model: Any, data: Data, limit: int | None, *, gradients: bool) -> Cho
             f"labels run from {y.min()} to {y.max()}, the model has {model.classes} classes",
             hint=f"labels are 0 to {model.classes - 1}",
         )
-    notes: list[str] = []
+    notes = [*getattr(model, "notes", ()), *getattr(data, "notes", ())]
     index = np.arange(len(x))
     if limit is not None and limit < len(x):
         if limit < 1:
@@ -85,14 +85,13 @@ def choose(model: Any, data: Data, limit: int | None, *, gradients: bool) -> Cho
             notes.append(
                 "the data are sorted by class, so inputs were taken evenly from all of them"
             )
-    kind = getattr(model, "dtype", np.float32) if gradients else x.dtype
-    kind = kind if isinstance(kind, type) and issubclass(kind, np.floating) else np.float32
-    chosen = np.ascontiguousarray(x[index], dtype=kind if gradients else x.dtype)
-    lower = model.lower if data.lower is None else data.lower
-    upper = model.upper if data.upper is None else data.upper
+    kind = x.dtype
+    if gradients:
+        kind = np.dtype(np.float64 if str(getattr(model, "dtype", "")) == "torch.float64" else "f4")
+    chosen = np.ascontiguousarray(x[index], dtype=kind)
     if not data.columns:
-        chosen = _within(chosen, lower, upper)
-    return Chosen(index, chosen, y[index], lower, upper, tuple(notes))
+        chosen = _within(chosen, data.lower, data.upper)
+    return Chosen(index, chosen, y[index], data.lower, data.upper, tuple(notes))
 
 
 def _within(x: Array, lower: float | Array, upper: float | Array) -> Array:

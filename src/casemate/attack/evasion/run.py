@@ -6,6 +6,7 @@ target's own type, and only that is reported.
 
 from __future__ import annotations
 
+import inspect
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -162,6 +163,7 @@ class _Loop:
         eps = params.get("eps")
         self.eps = None if entry.minimum_norm or eps is None else float(eps)
         self.gradients = "gradients" in entry.needs
+        self.random = "rng" in inspect.signature(self.function).parameters
 
     def attack(
         self,
@@ -245,7 +247,9 @@ class _Loop:
         else:
             rng = np.random.default_rng(state)
         try:
-            self.function(oracle, oracle.x, y, rng=rng, **self.params)
+            self.function(
+                oracle, oracle.x, y, **({"rng": rng} if self.random else {}), **self.params
+            )
         except BudgetSpent as spent:
             return Stop(
                 "budget-spent", ("stopped at its deadline",) if _late(deadline) else (str(spent),)

@@ -92,7 +92,7 @@ def build(
         if (lost := int((~fooled).sum())) > 0:
             notes.append(f"{lost} candidates did not fool the target when asked again")
         thin = 0 if asked.margin is None else int((fooled & (asked.margin > -CLEAR)).sum())
-        if thin:
+        if thin and not entry.minimum_norm:
             notes.append(f"{thin} inputs are fooled by a margin of less than {CLEAR:g}")
     outcomes = tuple(
         make(

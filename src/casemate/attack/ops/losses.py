@@ -1,23 +1,18 @@
 """Losses an attacker raises: (logits (n, classes), y (n,)) -> loss per row (n,).
 
-Larger is better for the attacker. `y` is the true class, or for the targeted losses the pair of
-true and wanted class, bound by a closure.
+Larger is better for the attacker. `y` is the true class; targeted losses take the pair of true and
+wanted class (n, 2) in its place, so that rows left out leave out both.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from casemate.targets.capabilities import Loss
+from torch.nn import functional
 
 
 def cross_entropy(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of the true class. Underflows to a zero gradient above margins of about 100."""
-    return F.cross_entropy(logits, y, reduction="none")
+    return functional.cross_entropy(logits, y, reduction="none")
 
 
 def margin(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -27,30 +22,19 @@ def margin(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return other - own.squeeze(1)
 
 
-def targeted_dlr(y: torch.Tensor, target: torch.Tensor) -> Loss:
-    """Return the targeted difference-of-logits-ratio loss (Croce and Hein 2020, arXiv 2003.01690).
-
-    Needs four classes. The targets stand in for `y`, so that rows can be left out of both together.
+def targeted_dlr(logits: torch.Tensor, pair: torch.Tensor) -> torch.Tensor:
+    """Targeted difference-of-logits ratio (Croce and Hein 2020, arXiv 2003.01690), four classes up.
 
     Args:
-        y: True class per row.
-        target: Wanted class per row.
+        logits: (n, classes).
+        pair: True and wanted class of each row (n, 2).
     """
-
-    def loss(logits: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        top = logits.topk(4, dim=1).values
-        scale = top[:, 0] - 0.5 * (top[:, 2] + top[:, 3]) + 1e-12
-        wanted = logits.gather(1, target.unsqueeze(1)).squeeze(1)
-        return (wanted - logits.gather(1, y.unsqueeze(1)).squeeze(1)) / scale
-
-    return loss
+    top = logits.topk(4, dim=1).values
+    scale = top[:, 0] - 0.5 * (top[:, 2] + top[:, 3]) + 1e-12
+    return targeted_margin(logits, pair) / scale
 
 
-def targeted_margin(y: torch.Tensor, target: torch.Tensor) -> Loss:
-    """Return the wanted logit less the true one, for models of fewer than four classes."""
-
-    def loss(logits: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        wanted = logits.gather(1, target.unsqueeze(1)).squeeze(1)
-        return wanted - logits.gather(1, y.unsqueeze(1)).squeeze(1)
-
-    return loss
+def targeted_margin(logits: torch.Tensor, pair: torch.Tensor) -> torch.Tensor:
+    """Wanted logit less the true one; `pair` (n, 2) holds the true and the wanted class."""
+    own, wanted = logits.gather(1, pair).unbind(1)
+    return wanted - own
