@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,9 +41,9 @@ def square(
     Andriushchenko et al. 2020, "Square Attack: a query-efficient black-box adversarial attack via
     random search" (arXiv 1912.00049). Score-based. We differ in asking no question that changes
     nothing (with one channel every second small square would), in stretching the schedule of sizes
-    to the questions there are (in l2 by the square root only: small waves gain little there), and in
-    comparing logarithms where the target answers probabilities, so that margins do not saturate. A
-    vector is an image one cell high.
+    to the questions there are (in l2 by the square root: small waves gain little there), and in
+    comparing logarithms where the target answers probabilities, so that margins do not saturate.
+    A vector is an image one cell high.
 
     Args:
         oracle: The door to the model.
@@ -60,7 +60,7 @@ def square(
     left = oracle.left()
     total = steps if left is None else min(steps, int(left.max(initial=0)))
     low, high = _box(oracle, x, eps if norm == "linf" else np.inf)
-    adv = _stripes(low, high, rng) if norm == "linf" else _tiles(x, low, high, eps, p_init, rng)
+    adv = _stripes(low, high, rng) if norm == "linf" else _tiles(x, low, high, eps, rng)
     best = _margin(oracle, adv, x, y)
     adv, x, y, low, high, best = oracle.shed(adv, x, y, low, high, best)
     for step in range(1, total):
@@ -69,17 +69,12 @@ def square(
         passed = step * (10_000 / total) ** stretch
         share = p_init * 0.5 ** sum(passed > at for at in SCHEDULE)
         if norm == "linf":
-            at, old = _recolour(adv, low, high, share, rng)
-            value = _margin(oracle, adv, x, y)
+            moved = _recolour(adv, low, high, share, rng)
         else:
             moved = _move_mass(adv, x, low, high, eps, share, rng)
-            value = _margin(oracle, moved, x, y)
+        value = _margin(oracle, moved, x, y)
         better = value < best
-        if norm == "linf":
-            worse = np.flatnonzero(~better)
-            planes(adv)[tuple(part[worse] if len(part) > 1 else part for part in at)] = old[worse]
-        else:
-            adv = np.where(better.reshape(-1, *[1] * (adv.ndim - 1)), moved, adv)
+        adv = np.where(better.reshape(-1, *[1] * (adv.ndim - 1)), moved, adv)
         best = np.where(better, value, best)
         adv, x, y, low, high, best = oracle.shed(adv, x, y, low, high, best)
 
@@ -141,11 +136,10 @@ def _window(view: Array, tall: int, wide: int, rng: np.random.Generator) -> Plac
     )
 
 
-def _recolour(
-    adv: Array, low: Array, high: Array, share: float, rng: np.random.Generator
-) -> tuple[Place, Array]:
-    """Set one square per image and channel to an end of the box, in place; return what was there."""
-    view = planes(adv)
+def _recolour(adv: Array, low: Array, high: Array, share: float, rng: np.random.Generator) -> Array:
+    """Return `adv` with one square per image and channel set to an end of the box."""
+    moved = adv.copy()
+    view = planes(moved)
     at = _window(view, *_sides(share, *view.shape[2:]), rng)
     old, bottom, top = view[at], planes(low)[at], planes(high)[at]
     up = rng.random((len(old), old.shape[1], 1, 1)) < 0.5
@@ -153,7 +147,7 @@ def _recolour(
     same = (new == old).all(axis=(1, 2, 3))
     new[same] = np.where(up[same], bottom[same], top[same])
     view[at] = new
-    return at, old
+    return moved
 
 
 def _bump(tall: int, wide: int) -> Array:
@@ -167,27 +161,21 @@ def _bump(tall: int, wide: int) -> Array:
 
 
 def _waves(n: int, channels: int, tall: int, wide: int, rng: np.random.Generator) -> Array:
-    """Return windows (n, channels, tall, wide) of one rise and one fall, of length 1 each."""
-    wave = np.empty((n, channels, tall, wide))
-    split = tall // 2, wide // 2
-    upright = (
-        np.concatenate([_bump(split[0], wide), -_bump(tall - split[0], wide)])
-        if split[0]
-        else _bump(tall, wide)
-    )
-    across = (
-        np.concatenate([_bump(tall, split[1]), -_bump(tall, wide - split[1])], axis=1)
-        if split[1]
-        else _bump(tall, wide)
-    )
-    flip = rng.random((n, 1, 1, 1)) < 0.5
-    wave[...] = np.where(flip, upright / np.linalg.norm(upright), across / np.linalg.norm(across))
-    return wave * rng.choice([-1.0, 1.0], (n, channels, 1, 1))
+    """Return windows (n, channels, tall, wide) of one rise beside one fall, of length 1 each."""
+    upright, across = _wave(tall, wide), _wave(wide, tall).T
+    wave = np.where(rng.random((n, 1, 1, 1)) < 0.5, upright, across)
+    return np.asarray(wave * rng.choice([-1.0, 1.0], (n, channels, 1, 1)))
 
 
-def _tiles(
-    x: Array, low: Array, high: Array, eps: float, p_init: float, rng: np.random.Generator
-) -> Array:
+def _wave(tall: int, wide: int) -> Array:
+    """Return a rise above a fall; where there is no room for both, the one."""
+    half = tall // 2
+    parts = [_bump(half, wide)] if half else []
+    wave = np.concatenate([*parts, -_bump(tall - half, wide)])
+    return np.asarray(wave / np.linalg.norm(wave))
+
+
+def _tiles(x: Array, low: Array, high: Array, eps: float, rng: np.random.Generator) -> Array:
     """Return a grid of waves scaled to the radius."""
     n, channels, height, width = planes(x).shape
     tall, wide = max(1, height // 5), max(1, width // 5)
