@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the file, never over one that is there unless forced."""
+    from pathlib import Path
+
     from casemate.errors import UsageError
     from casemate.workflows.pipelines import pipeline
 

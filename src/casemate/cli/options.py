@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMATS = ("html", "json", "md", "sarif", "junit")
 
@@ -11,11 +14,11 @@ FORMATS = ("html", "json", "md", "sarif", "junit")
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add --config and --store."""
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="casemate.toml (default: the nearest one)"
+        "--config", type=path, metavar="FILE", help="casemate.toml (default: the nearest one)"
     )
     parser.add_argument(
         "--store",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="workspace that keeps runs (default: .casemate beside casemate.toml)",
     )
@@ -27,13 +30,20 @@ def add_format(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("text", *FORMATS), default="text", help="what to write (default: text)"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="write there instead of to stdout"
+        "-o", "--output", type=path, metavar="FILE", help="write there instead of to stdout"
     )
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """Add --quiet."""
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no hints")
+
+
+def path(text: str) -> Path:
+    """Turn an argument into a path; pathlib is loaded only once there is one."""
+    from pathlib import Path
+
+    return Path(text)
 
 
 def duration(text: str) -> float:
