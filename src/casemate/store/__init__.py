@@ -1,5 +1,1 @@
 """The workspace: every run and record kept in SQLite, blobs by digest beside it."""
-
-from casemate.store.workspace import Workspace
-
-__all__ = ["Workspace"]
