@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LIMIT = 65_000
 """Characters; a GitHub comment holds 65,536."""
 _MARK = {"stop": "❌", "unsure": "⚠️", "pass": "✅"}
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^[-+#=]|^\d+(?=[.)]))")
 _JOIN = "\u2060"  # Invisible, and enough to stop a mention or a bare address from becoming a link.
 
 
@@ -104,9 +104,7 @@ def _steps(bundle: Bundle) -> str:
 
 
 def _attacks(trials: Iterable[Trial], rows: int) -> str:
-    ordered = sorted(
-        trials, key=lambda one: one.robust.value if one.robust and one.robust.value else 0.0
-    )
+    ordered = sorted(trials, key=_harm)
     if not ordered:
         return ""
     body = [_attack(one) for one in ordered[:rows]]
@@ -123,15 +121,21 @@ def _attacks(trials: Iterable[Trial], rows: int) -> str:
     return text + _more(len(ordered) - len(body), "attack")
 
 
+def _harm(trial: Trial) -> tuple[bool, float]:
+    value = trial.robust.value if trial.robust is not None else None
+    return value is None, value or 0.0
+
+
 def _attack(trial: Trial) -> list[str]:
     within = NORMS.get(trial.norm or "", "–")
     within += f" {number(trial.eps)}" if trial.eps is not None else ""
     spent = (trial.cost.forward + trial.cost.backward) / max(1, trial.inputs)
+    unit = "" if trial.clean.name == "accuracy" else f" {trial.clean.name}"
     name = code(trial.attack) + ("" if trial.state == "complete" else f" ({trial.state})")
     return [
         name,
         within,
-        percent(trial.clean.value),
+        percent(trial.clean.value) + unit,
         percent(trial.robust.value) if trial.robust else "–",
         interval(trial.robust) if trial.robust else "–",
         number(round(spent, 1)),
@@ -164,7 +168,8 @@ def _files(bundle: Bundle, rows: int) -> str:
     if not files:
         return ""
     words = [coverage.file_word(one) for one in files]
-    counts = ", ".join(f"{words.count(one)} {one}" for one in ("clean", "findings", "incomplete"))
+    clean_files, found, unread = (words.count(one) for one in ("clean", "findings", "incomplete"))
+    counts = f"{clean_files} clean, {found} with findings, {unread} incomplete"
     bad = [one for one in files if one.answer != "yes" or not coverage.is_complete(one)]
     text = f"### Files\n\n{count(len(files), 'file')} scanned: {counts}."
     if bad:
@@ -187,7 +192,7 @@ def _gaps(bundle: Bundle, rows: int) -> str:
     if not found:
         return ""
     lines = [
-        f"- {safe(gap.what + ': ' if gap.what else '')}{safe(gap.why)}" for gap in found[:rows]
+        f"- {code(gap.what) + ': ' if gap.what else ''}{safe(gap.why)}" for gap in found[:rows]
     ]
     return "### Not checked\n\n" + "\n".join(lines) + _more(len(found) - len(lines), "point")
 

@@ -6,6 +6,7 @@ replaced by a visible escape, never dropped.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -79,6 +80,8 @@ def number(value: float | None) -> str:
     """Return a figure in at most four significant digits, thousands separated."""
     if value is None:
         return "–"
+    if not math.isfinite(value):
+        return "missing" if math.isnan(value) else str(value)
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"

@@ -1,0 +1,309 @@
+"""`--format html`: one self-contained page for a manager and an engineer.
+
+No script, no request, no font or picture from elsewhere; a content security policy says so to the
+browser too. Everything taken from records is escaped: names and strings come from hostile files.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from casemate import __version__
+from casemate.errors import CasemateError
+from casemate.export import advice, coverage, wording
+from casemate.export.curves import quantile
+from casemate.export.examples import Picture, Row, examples
+from casemate.export.figures import distance_charts, query_chart, trial_charts
+from casemate.export.report import (
+    Bundle,
+    described,
+    file_verdicts,
+    gate_verdict,
+    mitigations,
+    open_findings,
+)
+
+if TYPE_CHECKING:
+    from casemate.catalog.entries import Attack, Mitigation, Rule
+    from casemate.export.charts import Chart
+    from casemate.records.finding import Finding
+    from casemate.records.trial import Trial
+    from casemate.records.verdict import Verdict
+
+_TEMPLATES = Path(__file__).parent / "templates"
+MAX_FINDINGS = 200
+MAX_FILES = 500
+MAX_GROUPS = 4
+"""Groups of examples of one model: the worst attack of each norm."""
+
+
+class Card(NamedTuple):
+    """A figure of the first screen."""
+
+    name: str
+    value: str
+    note: str
+    tone: str = ""
+
+
+class Group(NamedTuple):
+    """The worst examples of one attack."""
+
+    trial: Trial
+    pictures: list[Picture]
+    rows: list[Row]
+    problem: str
+
+
+class ModelPart(NamedTuple):
+    """One model attacked on one data set."""
+
+    ident: str
+    target: str
+    data: str
+    measure: str
+    trials: list[Trial]
+    curves: list[Chart]
+    queries: Chart | None
+    groups: list[Group]
+
+
+class FindingPart(NamedTuple):
+    """A finding with what the catalog knows of it."""
+
+    finding: Finding
+    entry: Rule | Attack | None
+    mitigations: list[Mitigation]
+    command: str | None
+    trial: Trial | None
+
+
+class FilePart(NamedTuple):
+    """A file and what was found in it."""
+
+    verdict: Verdict
+    word: str
+    complete: bool
+    findings: list[FindingPart]
+
+
+def write(bundle: Bundle) -> bytes:
+    """Return the page."""
+    import jinja2
+    from markupsafe import Markup
+
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    text = found.get_template("report.html").render(
+        **_context(bundle),
+        style=Markup(style),  # noqa: S704 - our own file
+        style_digest=digest,
+        words=wording,
+        casemate=__version__,
+    )
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _finalize(value: object) -> object:
+    # Markup is what our own macros made, already escaped; only plain text is cleaned here.
+    return wording.clean(value) if type(value) is str else value
+
+
+def _context(bundle: Bundle) -> dict[str, Any]:
+    models = [
+        _model(f"m{i}", bundle, trials)
+        for i, trials in enumerate(advice.by_target(bundle.trials).values())
+        if any(one.family == "evasion" for one in trials)
+    ]
+    found = [_explained(bundle, one) for one in open_findings(bundle)]
+    files = _files(bundle, found)
+    in_files = {id(part.finding) for file in files for part in file.findings}
+    return {
+        "bundle": bundle,
+        "run": bundle.run,
+        "head": advice.headline(bundle),
+        "gate": gate_verdict(bundle),
+        "exit": coverage.exit_of(bundle),
+        "steps": advice.first_steps(bundle),
+        "cards": _cards(bundle),
+        "models": models,
+        "other": [(one, trial_charts(one)) for one in bundle.trials if one.family != "evasion"],
+        "weaknesses": [one for one in found if id(one.finding) not in in_files][:MAX_FINDINGS],
+        "files": files,
+        "file_count": len(file_verdicts(bundle)),
+        "max_files": MAX_FILES,
+        "left_out": max(0, len(found) - MAX_FINDINGS),
+        "waived": [one for one in bundle.findings if one.fingerprint in bundle.waived],
+        "gaps": coverage.gaps(bundle),
+        "title_of": _title,
+        "spent": spent,
+        "label_of": lambda label: _label(bundle, label),
+        "shorten": wording.shorten,
+    }
+
+
+def _title(ident: str) -> str:
+    entry = described(ident)
+    return entry.title if entry is not None else ident
+
+
+def _label(bundle: Bundle, label: int | None) -> str:
+    if label is None:
+        return "another class"
+    return bundle.classes[label] if 0 <= label < len(bundle.classes) else f"class {label}"
+
+
+def _explained(bundle: Bundle, finding: Finding) -> FindingPart:
+    trial = next((one for one in bundle.trials if one.id == finding.trial), None)
+    command = bundle.commands.get(finding.fingerprint) or bundle.commands.get(finding.trial or "")
+    return FindingPart(finding, described(finding.rule), mitigations(finding.rule), command, trial)
+
+
+def _files(bundle: Bundle, found: list[FindingPart]) -> list[FilePart]:
+    of_file: dict[str, list[FindingPart]] = {}
+    for part in found[:MAX_FINDINGS]:
+        of_file.setdefault(part.finding.target.uri, []).append(part)
+    parts = [
+        FilePart(
+            one,
+            coverage.file_word(one),
+            coverage.is_complete(one),
+            of_file.get(one.target.uri, []),
+        )
+        for one in file_verdicts(bundle)
+    ]
+    order = {"findings": 0, "incomplete": 1, "clean": 2}
+    return sorted(
+        parts,
+        key=lambda one: (
+            min((f.finding.severity.rank for f in one.findings), default=4),
+            order[one.word],
+            one.verdict.target.uri,
+        ),
+    )
+
+
+def _model(ident: str, bundle: Bundle, trials: list[Trial]) -> ModelPart:
+    evasion = [one for one in trials if one.family == "evasion"]
+    first = evasion[0]
+    return ModelPart(
+        ident=ident,
+        target=first.target.uri,
+        data=first.data.uri,
+        measure=wording.MEASURES.get(first.clean.name, first.clean.name),
+        trials=evasion,
+        curves=distance_charts(ident, evasion),
+        queries=query_chart(f"{ident}-queries", evasion),
+        groups=_groups(bundle, evasion),
+    )
+
+
+def _groups(bundle: Bundle, trials: list[Trial]) -> list[Group]:
+    groups = []
+    for norm in dict.fromkeys(one.norm for one in trials):
+        kept = [one for one in trials if one.norm == norm and one.adversarial]
+        # An attack that looks for the smallest change shows the model's weakness most plainly.
+        kept.sort(
+            key=lambda one: (one.eps is not None, -sum(bool(o.success) for o in one.outcomes))
+        )
+        if not kept:
+            continue
+        pictures: list[Picture] = []
+        rows: list[Row] = []
+        problem = ""
+        try:
+            for one in examples(kept[0], bundle.blob, columns=bundle.columns):
+                if isinstance(one, Picture):
+                    pictures.append(one)
+                else:
+                    rows.append(one)
+        except CasemateError as error:
+            problem = f"{error}. {error.hint}".strip()
+        if pictures or rows or problem:
+            groups.append(Group(kept[0], pictures, rows, problem))
+    return groups[:MAX_GROUPS]
+
+
+def _cards(bundle: Bundle) -> list[Card]:
+    cards = []
+    evasion = [one for one in bundle.trials if one.family == "evasion"]
+    worst = advice.worst_trial(evasion)
+    if worst is not None and worst.robust is not None:
+        measure = wording.MEASURES.get(worst.clean.name, worst.clean.name)
+        measure = "recall" if measure.startswith("recall") else measure
+        cards.append(
+            Card(
+                f"{measure}, no attack",
+                wording.percent(worst.clean.value),
+                wording.interval(worst.clean),
+            )
+        )
+        within = wording.NORMS.get(worst.norm or "", "")
+        note = (
+            f"{worst.attack}, {within} {wording.number(worst.eps)}" if worst.eps else worst.attack
+        )
+        cards.append(
+            Card(f"{measure}, worst attack", wording.percent(worst.robust.value), note, "stop")
+        )
+    spent = [
+        float(one.queries)
+        for trial in evasion
+        if trial.cost.backward == 0
+        for one in trial.outcomes
+        if one.success and one.clean and one.queries
+    ]
+    median = quantile(spent, 0.5)
+    if median is not None:
+        note = "median for one fooled input, without the model's gradients"
+        cards.append(Card("cost to an outsider", f"{wording.number(median)} queries", note))
+    for trial in bundle.trials:
+        for one in trial.measures if trial.family == "extraction" else ():
+            if one.name == "fidelity" and one.value is not None:
+                note = f"agreement of a copy made with {wording.number(trial.cost.queries)} queries"
+                cards.append(Card("copied", wording.percent(one.value), note))
+    files = file_verdicts(bundle)
+    if files:
+        bad = sum(one.answer == "no" for one in files)
+        note = f"of {wording.count(len(files), 'file')} scanned"
+        cards.append(Card("files with findings", f"{bad:,}", note, "stop" if bad else ""))
+    open_points = coverage.gaps(bundle)
+    if open_points:
+        blocked = sum(gap.blocks for gap in open_points)
+        note = f"{blocked} of them asked for and not answered" if blocked else "listed below"
+        cards.append(Card("not checked", f"{len(open_points)}", note, "unsure" if blocked else ""))
+    return cards
+
+
+class Spent(NamedTuple):
+    """What an attack took, per input."""
+
+    fooled: str
+    distance: str
+    queries: str
+    evaluations: str
+
+
+def spent(trial: Trial) -> Spent:
+    """Return the cells of an attack's row: share fooled, median distance, cost."""
+    right = [one for one in trial.outcomes if one.clean]
+    fooled = [one for one in right if one.success]
+    n = max(1, trial.inputs)
+    distance = quantile((one.distance for one in fooled if one.distance is not None), 0.5)
+    queries = quantile((float(one.queries) for one in fooled if one.queries), 0.5)
+    return Spent(
+        fooled=f"{len(fooled):,} of {len(right):,}" if right else "–",
+        distance=wording.number(distance),
+        queries=wording.number(queries) if trial.cost.backward == 0 else "white-box",
+        evaluations=wording.number(round((trial.cost.forward + trial.cost.backward) / n, 1)),
+    )
