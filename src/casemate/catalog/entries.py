@@ -91,7 +91,19 @@ class Format(Entry, frozen=True, kw_only=True):
 
     suffixes: tuple[str, ...] = ()
     magic: tuple[str, ...] = ()
-    """Hex of leading bytes, documentation only where recognition needs more than a prefix."""
+    """Hex of leading bytes, `??` for any byte, `512:89484446` for bytes further on. Any one of
+    them is enough, unless `recognise` has the last word."""
+    recognise: str | None = None
+    """`package.module:function`, a function of a Source that says whether it is of this format.
+    Asked when a magic fits, and always when there is none."""
+    anywhere: str | None = None
+    """A stricter recogniser for bytes that nothing loads by themselves, such as storages."""
+    refines: tuple[str, ...] = ()
+    """Formats this one is a kind of: when both fit, only this one's reader is used."""
+    fallback: bool = False
+    """Whether it is asked only when no other format fits."""
+    known: dict[str, tuple[str, ...]] = {}
+    """Names the reader takes as the format's own, such as operator domains."""
     executes: Literal["yes", "no", "extension"]
     """Whether loading it can run code by design; `extension`: only through a declared extension."""
     limits: dict[str, int] = {}

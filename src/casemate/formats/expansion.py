@@ -167,6 +167,23 @@ class _Zstd:
         return offset - start
 
 
+class _ZipLzma(_Stdlib):
+    """LZMA as zip stores it (APPNOTE 5.8.8): two version bytes and a length before the properties.
+
+    The same stream is a .lzma file once those are replaced by a header without a size.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lzma.LZMADecompressor(lzma.FORMAT_ALONE, LZMA_MEMORY))
+        self._started = False
+
+    def feed(self, data: bytes) -> bytes:
+        if not self._started:
+            self._started = True
+            data = data[4:9] + b"\xff" * 8 + data[9:]
+        return super().feed(data)
+
+
 DECODERS: dict[str, Callable[[], Decoder]] = {
     "gzip": lambda: _Zlib(31),
     "zlib": lambda: _Zlib(15),
@@ -174,6 +191,7 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
     "bzip2": lambda: _Stdlib(bz2.BZ2Decompressor()),
     "xz": lambda: _Stdlib(lzma.LZMADecompressor(lzma.FORMAT_XZ, LZMA_MEMORY)),
     "lzma": lambda: _Stdlib(lzma.LZMADecompressor(lzma.FORMAT_ALONE, LZMA_MEMORY)),
+    "zip-lzma": _ZipLzma,
     "lz4": _Lz4,
     "zstd": _Zstd,
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from casemate.formats.budget import Budget
-    from casemate.formats.pickle import PickleTrace
+    from casemate.formats.pickle_trace import PickleTrace
     from casemate.formats.source import Source
 
 State = Literal["scanned", "data", "refused"]

@@ -1,0 +1,64 @@
+"""Pickles that do not begin where their file begins.
+
+Something reads them after a seek, or after cutting them out. In bytes that no reader can account
+for, every place where a pickle could begin is tried; only what would import and call counts, since
+opcodes are single bytes and chance makes short programs of anything.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from casemate.formats.pickle import trace
+from casemate.formats.pickle_trace import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from casemate.formats.budget import Budget
+    from casemate.formats.pickle_trace import PickleTrace
+    from casemate.formats.source import Source
+
+_START = re.compile(
+    rb"\x80[\x02-\x05](?=[\x00-\x0a\x28\x29\x2e-\x95])"
+    rb"|\(?[ci][A-Za-z_][\w.]{0,200}\n[A-Za-z_][\w.]{0,200}\n"
+    rb"|[\x8c][\x01-\x7f][A-Za-z_]"
+)
+_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+OVERLAP = 512
+TRIES = 2000
+LIMITS = Limits(stack=100_000, marks=10_000, memo=100_000, symbols=10_000, uses=10_000)
+
+
+def plausible(traced: PickleTrace) -> bool:
+    """Say whether a program found by chance or by search does what a pickle does.
+
+    It imports by names that can be imported and uses what it imported, or it imports and ends.
+    """
+    names = traced.names
+    if not names or not _NAME.fullmatch(names[0][0]) or not _NAME.fullmatch(names[0][1]):
+        return False
+    return traced.complete or any(use.kind != "import" for use in traced.uses)
+
+
+def carve(source: Source, budget: Budget, start: int = 1) -> Iterator[PickleTrace]:
+    """Yield the programs that begin at `start` or later, none inside another."""
+    tries = 0
+    at = start
+    while at < source.size and tries < TRIES:
+        budget.spend_time()
+        window = source.read(at, (1 << 20) + OVERLAP)
+        skip = at
+        for match in _START.finditer(window):
+            place = at + match.start()
+            if place < skip or match.start() >= 1 << 20:
+                continue
+            tries += 1
+            traced = trace(source, place, LIMITS)
+            if plausible(traced):
+                yield traced
+                skip = max(traced.end, place + 1)
+            if tries >= TRIES:
+                break
+        at = max(at + (1 << 20), skip)
