@@ -181,18 +181,12 @@ def sample(settings: Settings, shape: tuple[int, ...] | None) -> Array:
 
     Args:
         settings: With a sample, or a shape and bounds.
-        shape: Shape of one input where the model says so; 0 or negative dimensions are free.
+        shape: Shape of one input where the model says so; sizes below 1 are free.
 
     Raises:
-        UsageError: Nobody knows the shape, or the data has another one than the model takes.
+        UsageError: Nobody knows the shape.
     """
     if settings.sample is not None and len(settings.sample):
-        given = settings.sample.shape[1:]
-        if shape is not None and not _fits(given, shape):
-            raise UsageError(
-                f"the data's inputs have the shape {given}, the model takes {shape}",
-                hint="bring the data to the model's shape first",
-            )
         return settings.sample
     wanted = settings.shape or shape
     if wanted is None or any(size < 1 for size in wanted):
@@ -204,9 +198,3 @@ def sample(settings: Settings, shape: tuple[int, ...] | None) -> Array:
     low, high = np.nan_to_num(low, neginf=-1.0), np.nan_to_num(high, posinf=1.0)
     spread = np.random.default_rng(0).random((8, *wanted), dtype=np.float32)
     return np.asarray(low + spread * (high - low), np.float32)
-
-
-def _fits(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    return len(given) == len(shape) and all(
-        want < 1 or have == want for have, want in zip(given, shape, strict=True)
-    )

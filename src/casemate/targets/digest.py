@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -29,6 +29,14 @@ def of_path(path: Path) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
+def of_files(paths: Sequence[Path]) -> str:
+    """Return the digest of one file, or of the digests of several in the order given."""
+    if len(paths) == 1:
+        return of_path(paths[0])
+    joined = "\n".join(f"{path.name}\0{of_path(path)}" for path in paths)
+    return f"sha256:{hashlib.sha256(joined.encode()).hexdigest()}"
+
+
 def of_arrays(arrays: Iterable[npt.NDArray[np.generic]], *, start: str = "") -> str:
     """Return the `sha256:` digest of arrays in order: dtype, shape and bytes of each.
 
@@ -43,3 +51,14 @@ def of_arrays(arrays: Iterable[npt.NDArray[np.generic]], *, start: str = "") -> 
         for position in range(0, len(flat), _CHUNK):
             total.update(flat[position : position + _CHUNK].data)
     return f"sha256:{total.hexdigest()}"
+
+
+def of_object(made: object, *, start: str = "") -> str | None:
+    """Return a digest of a live object by its pickle, or None where it cannot be pickled."""
+    import pickle
+
+    try:
+        data = pickle.dumps(made, protocol=4)
+    except (pickle.PicklingError, TypeError, AttributeError, RecursionError):
+        return None
+    return f"sha256:{hashlib.sha256(start.encode() + data).hexdigest()}"

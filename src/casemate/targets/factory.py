@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,23 @@ def call_for_data(uri: Uri, root: Path) -> tuple[Raw, str]:
     if x.dtype == object or (y.dtype == object and not all(isinstance(v, str) for v in y.flat)):
         raise UsageError(f"{uri.factory}() returned ragged or mixed values, not two arrays")
     return Raw(x, y), digest.of_arrays([x, y.astype(str) if y.dtype == object else y])
+
+
+def takes_nothing(made: Any) -> bool:
+    """Whether something is a factory: a function or class that can be called without arguments."""
+    if not (isinstance(made, type) or is_plain(made)):
+        return False
+    try:
+        parameters = inspect.signature(made).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    loose = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return all(p.default is not inspect.Parameter.empty or p.kind in loose for p in parameters)
+
+
+def is_plain(made: Any) -> bool:
+    """Whether something is a function and no object with a state of its own."""
+    return inspect.isroutine(made)
 
 
 def code_digest(module: ModuleType) -> str:

@@ -49,15 +49,9 @@ class TensorModel:
     """Probabilities of the model are handed on as their logarithms."""
     undo: Callable[[], None] | None = field(default=None, repr=False)
 
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return self.reading.classes
-
-    @property
-    def threshold(self) -> float | None:
-        """Least probability of class 1 at which it is answered; None: the larger score wins."""
-        return self.reading.threshold
+    def __post_init__(self) -> None:
+        self.classes = self.reading.classes
+        self.threshold = self.reading.threshold
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logits (n, classes) without recording gradients."""

@@ -20,7 +20,6 @@ from casemate.targets import digest, factory, tensors
 from casemate.targets.uri import parse, recognise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from casemate.targets.open import Vet
@@ -197,14 +196,3 @@ def _first_layer(module: nn.Module) -> str:
         if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             return f"its first layer takes {part.in_channels} channels"
     return ""
-
-
-def callable_takes_nothing(made: Callable[..., Any]) -> bool:
-    """Whether a function can be called without arguments, that is, is a factory."""
-    try:
-        parameters = inspect.signature(made).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    empty = inspect.Parameter.empty
-    loose = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return all(p.default is not empty or p.kind in loose for p in parameters)

@@ -1,0 +1,249 @@
+"""scikit-learn estimators and pipelines, and whatever has their methods.
+
+Scores come from predict_proba or decision_function, labels from predict where there is neither. A
+pipeline trained on a DataFrame is asked with one, with the strings that the codes stand for.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from casemate.errors import MissingExtra, UsageError
+from casemate.records.make import make
+from casemate.records.target import Target
+from casemate.targets import arrays, digest, factory
+from casemate.targets.encoding import Encoding, decode, decode_all
+from casemate.targets.layout import Layout, between
+from casemate.targets.uri import Uri, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from casemate.targets.capabilities import Array
+    from casemate.targets.open import Vet
+    from casemate.targets.settings import Settings
+
+    Rows = Callable[[Array], Any]
+    """Inputs of the attack to what the estimator takes."""
+
+
+def open(  # noqa: A001 - every target module has an `open`, named by its catalog entry
+    uri: str, *, vet: Vet | None, settings: Settings, device: str = "cpu"
+) -> arrays.ArrayModel | arrays.LabelModel:
+    """Open `sklearn:file.joblib`, `sklearn:file.pkl` or `sklearn:file.py:factory`.
+
+    Raises:
+        UsageError: The file would be unpickled and `vet` is None or refuses it; or what it holds
+            is no fitted classifier.
+        TargetError: The factory or the model raises.
+    """
+    del device  # runs where it runs
+    parts = parse(uri, settings.root)
+    notes: tuple[str, ...] = ()
+    if parts.factory is None and not parts.place.endswith(".py"):
+        path = parts.path(settings.root)
+        model, notes = load(path, vet)
+        identity: str | None = digest.of_path(path)
+    else:
+        model, identity = make_by_factory(parts, settings.root)
+    target = make(Target, kind="model", uri=str(parts).replace("\\", "/"), digest=identity)
+    return wrap(model, target, settings, notes)
+
+
+def make_by_factory(parts: Uri, root: Path) -> tuple[Any, str | None]:
+    """Return what the user's factory makes, and a digest of its code and of what it made."""
+    made, code = factory.take(parts, root)
+    if not hasattr(made, "predict") or isinstance(made, type):
+        made = factory.call(made, f"{parts.factory}()") if callable(made) else made
+    return made, digest.of_object(made, start=code)
+
+
+def load(path: Path, vet: Vet | None) -> tuple[Any, tuple[str, ...]]:
+    """Unpickle the snapshot that `vet` returns for `path`; also return what loading warned of.
+
+    Raises:
+        UsageError: `vet` is None or refuses the file.
+        TargetError: The file is damaged, or needs code that is not here.
+    """
+    if vet is None:
+        raise UsageError(
+            f"{path.name} is a pickle: loading it can run any code",
+            hint="let the scanner vet it, or use sklearn:file.py:FUNCTION",
+        )
+    try:
+        import joblib
+    except ImportError as error:
+        raise MissingExtra("sklearn", for_=path.name) from error
+    snapshot = vet(path)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        model = factory.call(lambda: joblib.load(snapshot), f"loading {path.name}")
+    said = {str(w.message).strip().splitlines()[0] for w in seen if w.category is not UserWarning}
+    versions = sorted(text[:200] for text in said if "version" in text)
+    return model, tuple(versions[:1])
+
+
+def wrap(
+    model: Any, target: Target, settings: Settings, notes: tuple[str, ...] = ()
+) -> arrays.ArrayModel | arrays.LabelModel:
+    """Make a fitted classifier a target.
+
+    Raises:
+        UsageError: Not a fitted classifier, or it wants columns the data does not have.
+        TargetError: It raises or answers something else than a score per class.
+    """
+    _check(model, target.uri)
+    names = getattr(model, "classes_", None)
+    if isinstance(names, list):
+        raise UsageError(f"{target.uri} predicts several outputs at once; casemate attacks one")
+    rows, layout, more = _rows(model, settings)
+    notes += more
+    shape = _width(model)
+
+    def plain(method: str) -> arrays.Ask:
+        function = getattr(model, method)
+        if layout is None:
+            return lambda x: np.asarray(_quiet(function, rows(x)))
+        return lambda x: np.asarray(_quiet(function, rows(layout.array(x))))
+
+    methods = [m for m in ("predict_proba", "decision_function") if hasattr(model, m)]
+    if not methods:
+        return arrays.build_labels(
+            plain("predict"), target, settings, shape=shape, names=_listed(names), notes=notes
+        )
+    if names is None and methods[-1] == "decision_function":
+        names, methods = np.array([-1, 1]), ["decision_function"]  # an outlier detector
+    built = [
+        arrays.build(
+            plain(method),
+            target,
+            settings._replace(scores=_kind(method)),
+            shape=shape,
+            names=_listed(names),
+            notes=notes,
+        )
+        for method in methods
+    ]
+    return _agreeing(built, plain("predict") if hasattr(model, "predict") else None, settings)
+
+
+def _agreeing(
+    built: list[arrays.ArrayModel], predict: arrays.Ask | None, settings: Settings
+) -> arrays.ArrayModel:
+    """Return the first whose largest score is what predict says; SVC's probabilities may not be."""
+    if predict is None or settings.threshold is not None or settings.sample is None:
+        return built[0]
+    x = settings.sample
+    said = arrays.answer(predict, x)
+    for model in built:
+        labels = model.labels(x)
+        pairs = {(label, str(name)) for label, name in zip(labels, said.ravel(), strict=False)}
+        if len(pairs) == len({label for label, _ in pairs}) == len({name for _, name in pairs}):
+            return model
+    built[0].notes += ("the model's predict does not always answer its largest score",)
+    return built[0]
+
+
+def _kind(method: str) -> Any:
+    return "probabilities" if method == "predict_proba" else "logits"
+
+
+def _check(model: Any, where: str) -> None:
+    if isinstance(model, dict | list | tuple):
+        inside = ", ".join(str(key) for key in model) if isinstance(model, dict) else "parts"
+        raise UsageError(
+            f"{where} holds a {type(model).__name__} ({inside[:120]}), not a model",
+            hint="write a function that returns the model in it: sklearn:file.py:FUNCTION",
+        )
+    if not hasattr(model, "predict") and not hasattr(model, "decision_function"):
+        raise UsageError(f"{where} holds {type(model).__name__}, which has no predict")
+    regressor = getattr(model, "_estimator_type", None) == "regressor"
+    try:
+        from sklearn.base import is_regressor
+
+        regressor = regressor or bool(is_regressor(model))
+    except (ImportError, AttributeError):
+        pass
+    if regressor:
+        raise UsageError(
+            f"{where} is a regressor; casemate attacks classifiers",
+            hint="wrap it in a function that answers a class: python:file.py:FUNCTION",
+        )
+
+
+def _rows(model: Any, settings: Settings) -> tuple[Rows, Layout | None, tuple[str, ...]]:
+    """Return how inputs become what the estimator takes, and how they become rows before that."""
+    encodings = settings.encodings or tuple(
+        Encoding(column.name, "float") for column in settings.columns
+    )
+    wanted = getattr(model, "feature_names_in_", None)
+    if wanted is not None and encodings:
+        return _frame(list(wanted), encodings)
+    width = _width(model)
+    layout = None
+    if settings.sample is not None and width is not None:
+        layout = between(settings.sample.shape[1:], width)
+    notes = (layout.note,) if layout is not None and layout.note else ()
+    if wanted is not None:
+        names = tuple(Encoding(str(name), "float") for name in wanted)
+        rows, _, more = _frame([str(name) for name in wanted], names)
+        return rows, layout, notes + more
+    if encodings:
+        return lambda x: decode_all(x, encodings), layout, notes
+    return lambda x: x, layout, notes
+
+
+def _frame(
+    wanted: list[str], encodings: Sequence[Encoding]
+) -> tuple[Rows, Layout | None, tuple[str, ...]]:
+    position = {encoding.name: i for i, encoding in enumerate(encodings)}
+    missing = [name for name in wanted if name not in position]
+    if missing:
+        raise UsageError(
+            f"the model wants the column '{missing[0]}', which the data does not have",
+            hint=f"the data has {', '.join(list(position)[:12])}",
+        )
+    extra = [name for name in position if name not in wanted]
+    notes = (f"columns the model does not look at: {', '.join(extra[:8])}",) if extra else ()
+    chosen = [position[name] for name in wanted]
+    try:
+        import pandas as pd
+    except ImportError:
+        if any(encodings[i].dtype in ("string", "boolean") for i in chosen):
+            raise UsageError(
+                "the model was trained on a DataFrame with columns of strings",
+                hint="pip install pandas",
+            ) from None
+        return lambda x: x[:, chosen], None, notes
+    if all(encodings[i].dtype == "float" for i in chosen):
+        whole = chosen == list(range(len(encodings)))
+        return lambda x: pd.DataFrame(x if whole else x[:, chosen], columns=wanted), None, notes
+
+    def rows(x: Array) -> Any:
+        return pd.DataFrame(
+            {name: decode(x[:, i], encodings[i]) for name, i in zip(wanted, chosen, strict=True)}
+        )
+
+    return rows, None, notes
+
+
+def _width(model: Any) -> tuple[int, ...] | None:
+    count = getattr(model, "n_features_in_", None)
+    return (int(count),) if isinstance(count, int | np.integer) else None
+
+
+def _listed(names: npt.NDArray[Any] | None) -> list[object] | None:
+    return None if names is None else list(np.asarray(names).tolist())
+
+
+def _quiet(function: Callable[[Any], Any], rows: Any) -> Any:
+    """Call without the warning that an array has no feature names; what matters is in the notes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*feature names.*", category=UserWarning)
+        return function(rows)
