@@ -15,7 +15,17 @@ from casemate.export.report import (
     mitigations,
     open_findings,
 )
-from casemate.export.wording import MEASURES, NORMS, count, interval, number, percent
+from casemate.export.wording import (
+    MEASURES,
+    NORMS,
+    clean,
+    count,
+    interval,
+    number,
+    percent,
+    place,
+    shorten,
+)
 from casemate.records.severity import Severity
 
 if TYPE_CHECKING:
@@ -78,7 +88,9 @@ def _reasons(bundle: Bundle) -> list[str]:
     open_points = coverage.gaps(bundle)
     missing = sum(gap.blocks for gap in open_points)
     if missing:
-        reasons.append(f"{count(missing, 'check')} gave no answer.")
+        first = next(gap.what for gap in open_points if gap.blocks)
+        rest = f" and {missing - 1} more" if missing > 1 else ""
+        reasons.append(f"No answer for {first}{rest}.")
     untried = sum(1 for threat in bundle.threats if not threat.covered_by)
     if untried:
         tried = len(bundle.threats) - untried
@@ -105,7 +117,14 @@ def _scan_reasons(bundle: Bundle) -> list[str]:
         text += (
             f" {count(unread, 'could not be read to its end', 'could not be read to their end')}."
         )
-    return [text]
+    worst = next((one for one in open_findings(bundle) if one.trial is None), None)
+    if worst is None:
+        return [text]
+    where = shorten(clean(place(worst)), 160)
+    return [
+        text,
+        f"The worst is {worst.severity}, in {where}: {shorten(clean(worst.message), 240)}",
+    ]
 
 
 def _attack_reasons(trials: list[Trial]) -> list[str]:
@@ -115,11 +134,13 @@ def _attack_reasons(trials: list[Trial]) -> list[str]:
         if worst is None or worst.robust is None:
             continue
         measure = MEASURES.get(worst.clean.name, worst.clean.name)
-        within = f" within {NORMS.get(norm or '', '')} {number(worst.eps)}" if worst.eps else ""
-        tail = f" ({interval(worst.robust)})" if interval(worst.robust) else ""
+        change = "under attack"
+        if worst.eps is not None:
+            change = f"within a change of {number(worst.eps)} ({NORMS.get(norm or '', norm)})"
         lines.append(
             f"{measure.capitalize()} falls from {percent(worst.clean.value)} to "
-            f"{percent(worst.robust.value)}{tail} under {worst.attack}{within}."
+            f"{percent(worst.robust.value)} {change}, by {worst.attack}"
+            f"{'; 95 % interval ' + interval(worst.robust) if interval(worst.robust) else ''}."
         )
     for trial in trials:
         if trial.family == "extraction":

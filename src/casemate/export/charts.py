@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 WIDTH, HEIGHT = 560, 330
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 56
+LEFT, RIGHT, TOP, BOTTOM = 70, 24, 14, 58
 _ROWS = 9
 """Rows of the table that says the same as the chart."""
 
@@ -171,5 +171,10 @@ def _nice(high: float) -> list[float]:
 
 
 def _decades(low: float, high: float) -> list[float]:
+    """Return ticks from at or below `low` up to `high`: powers of ten, finer where few."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    return [10.0**one for one in range(first, max(last, first + 1) + 1)]
+    parts = (1, 2, 5) if last - first <= 2 else (1,)
+    every = [part * 10.0**power for power in range(first, last + 1) for part in parts]
+    start = max(one for one in every if one <= low * (1 + 1e-9))
+    ticks = [one for one in every if start <= one <= high * (1 + 1e-9)]
+    return ticks if len(ticks) > 1 else [start, 10 * start]

@@ -202,11 +202,18 @@ def _model(ident: str, bundle: Bundle, trials: list[Trial]) -> ModelPart:
         target=first.target.uri,
         data=first.data.uri,
         measure=wording.MEASURES.get(first.clean.name, first.clean.name),
-        trials=evasion,
+        trials=sorted(evasion, key=lambda one: _rank(one, evasion)),
         curves=distance_charts(ident, evasion),
         queries=query_chart(f"{ident}-queries", evasion),
         groups=_groups(bundle, evasion),
     )
+
+
+def _rank(trial: Trial, trials: list[Trial]) -> tuple[int, float]:
+    """Keep norms together, the most harmful attack of each first."""
+    norms = list(dict.fromkeys(one.norm for one in trials))
+    left = trial.robust.value if trial.robust is not None else None
+    return norms.index(trial.norm), 2.0 if left is None else left
 
 
 def _groups(bundle: Bundle, trials: list[Trial]) -> list[Group]:
@@ -265,13 +272,13 @@ def _cards(bundle: Bundle) -> list[Card]:
     ]
     median = quantile(spent, 0.5)
     if median is not None:
-        note = "median for one fooled input, without the model's gradients"
-        cards.append(Card("cost to an outsider", f"{wording.number(median)} queries", note))
+        note = "median, seeing the model's answers alone"
+        cards.append(Card("queries to fool it once", wording.number(median), note))
     for trial in bundle.trials:
         for one in trial.measures if trial.family == "extraction" else ():
             if one.name == "fidelity" and one.value is not None:
                 note = f"agreement of a copy made with {wording.number(trial.cost.queries)} queries"
-                cards.append(Card("copied", wording.percent(one.value), note))
+                cards.append(Card("copied by queries", wording.percent(one.value), note))
     files = file_verdicts(bundle)
     if files:
         bad = sum(one.answer == "no" for one in files)
