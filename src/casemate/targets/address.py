@@ -132,7 +132,7 @@ def _fragment(text: str) -> dict[str, str]:
             near = difflib.get_close_matches(name, _OPTIONS, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(_OPTIONS)}"
             raise UsageError(f"an endpoint has no option '{name}'", hint=hint)
+        if not value:
+            raise UsageError(f"the endpoint's option {name} has no value", hint=f"#{name}=VALUE")
         found[name] = value
-    if text and not found:
-        raise UsageError("the endpoint's options are not name=value", hint="#output=probabilities")
     return found
