@@ -34,7 +34,9 @@ SCHEMAS = HERE / "reference" / "schemas"
 PUBLISHED = (*RECORDS, Baseline, Report)
 PLACES = {
     "arxiv": "https://arxiv.org/abs/{}",
-    "atlas": "https://atlas.mitre.org/techniques/{}",
+    "atlas:AML.T": "https://atlas.mitre.org/techniques/{}",
+    "atlas:AML.M": "https://atlas.mitre.org/mitigations/{}",
+    "atlas:AML.C": "https://atlas.mitre.org/studies/{}",
     "cwe": "https://cwe.mitre.org/data/definitions/{}.html",
     "ghsa": "https://github.com/advisories/{}",
     "cve": "https://www.cve.org/CVERecord?id={}",
@@ -52,11 +54,11 @@ INTRO = {
 }
 
 TOML_INTRO = """\
-`casemate init` writes one. Paths in it are relative to the file. A key that is not listed here is an
-error (exit code 2), and the message names the nearest key that is."""
+`casemate init` writes one. Paths in it are relative to the file. A key that is not listed here is
+an error (exit code 2), and the message names the nearest key that is."""
 WAIVER = """\
-One finding, import or file that is accepted until a day. No waiver holds without a reason and a last
-day.
+One finding, import or file that is accepted until a day. No waiver holds without a reason and a
+last day.
 
 | key | type | meaning |
 | --- | --- | --- |
@@ -64,9 +66,9 @@ day.
 | `reason` | str | why, for whoever reads it next year |
 | `expires` | date | the last day it holds: `2027-03-31` |"""
 RECORDS_INTRO = """\
-What passes between the parts of casemate, is kept in the workspace and stands in the JSON report. Each
-carries its name and version under `schema`; a change of shape is a new version beside the old one. The
-[JSON schemas](schemas.md) say the same to a machine."""
+What passes between the parts of casemate, is kept in the workspace and stands in the JSON report.
+Each carries its name and version under `schema`; a change of shape is a new version beside the old
+one. The [JSON schemas](schemas.md) say the same to a machine."""
 
 
 def pages() -> dict[str, str]:
@@ -245,7 +247,8 @@ def _choices(choices: tuple[str, ...]) -> str:
 def _link(ref: str) -> str:
     kind, _, rest = ref.partition(":")
     text = rest.removeprefix("https://") if kind == "url" else ref
-    return f"[{text}]({PLACES[kind].format(rest)})"
+    place = next(where for start, where in PLACES.items() if ref.startswith(start))
+    return f"[{text}]({place.format(rest)})"
 
 
 def _table(struct: type[msgspec.Struct]) -> str:
