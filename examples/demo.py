@@ -29,6 +29,9 @@ train = "model.py:train"
 [scan]
 paths = ["weights.pt"]
 
+[gate]
+bar = "ml-bug-bar"
+
 [attack]
 eps = { linf = 0.1, l2 = 1.5 }
 

@@ -9,7 +9,7 @@ from casemate.cli import options
 if TYPE_CHECKING:
     import argparse
 
-    from casemate.records.trial import Trial
+    from casemate.records.trial import Measure, Trial
 
 
 def add_parser(verbs: Any) -> None:
@@ -101,7 +101,7 @@ def show_trials(trials: tuple[Trial, ...]) -> None:
 def _row(trial: Trial) -> tuple[str, ...]:
     attacked = max(1, trial.inputs)
     spent = (trial.cost.forward + trial.cost.backward) / attacked
-    figure = trial.robust
+    figure = None if trial.eps is None and trial.norm else trial.robust
     extra = next(iter(trial.measures), None)
     shown = figure or extra
     name = trial.clean.name if figure or extra is None else extra.name
@@ -112,7 +112,7 @@ def _row(trial: Trial) -> tuple[str, ...]:
         str(trial.inputs),
         name,
         _percent(trial.clean.value),
-        "-" if shown is None else _interval(shown.value, shown.low, shown.high),
+        "-" if shown is None else _figure(shown),
         f"{spent:.0f}",
         trial.state,
     )
@@ -122,7 +122,10 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
-def _interval(value: float | None, low: float | None, high: float | None) -> str:
+def _figure(measure: Measure) -> str:
+    if measure.name == "median-distance":
+        return "none fooled" if measure.value is None else f"half within {measure.value:.3g}"
+    value, low, high = measure.value, measure.low, measure.high
     if value is None or low is None or high is None:
         return _percent(value)
     return f"{100 * value:.1f} % ({100 * low:.0f}-{100 * high:.0f})"

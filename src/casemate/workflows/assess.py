@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from casemate.errors import BudgetSpent, CasemateError, TargetError, UsageError
+from casemate.export.coverage import exit_of
 from casemate.gate.waivers import trusted
 from casemate.scan import scan
 from casemate.threats import threats
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
-_RESERVED = 0.9
-"""Share of the time given to attacks; the rest is for opening, threats and the report."""
+_USED = 0.8
+"""Share of the time left that is planned for; costs are estimates and the report takes a while."""
 
 
 class Assessment(NamedTuple):
@@ -99,11 +100,9 @@ def assess(
             )  # fmt: skip
             _threats(job, loaded, uri, data, trials)
             verdict = gating.decide(job.bundle(), loaded, baseline)
-        return Assessment(
-            job.bundle()._replace(verdicts=(verdict, *job.bundle().verdicts)),
-            verdict,
-            gating.exit_code(verdict, interrupted=job.interrupted),
-        )
+        bundle = job.bundle()
+        bundle = bundle._replace(verdicts=(verdict, *bundle.verdicts))
+        return Assessment(bundle, verdict, exit_of(bundle).code)
 
 
 def _scan(job: Job, loaded: Loaded, uri: str, progress: Progress | None) -> None:
@@ -142,20 +141,26 @@ def _attack(
     try:
         with open_both(loaded, target=uri, data=data, label=label, device=device) as opened:
             attacking.describe_inputs(job, opened)
-            seconds = (deadline - time.monotonic()) * _RESERVED
-            plan = planning.plan(opened.model, opened.data, loaded.config, seconds=seconds)
+            plan = planning.plan(opened.model, opened.data, loaded.config)
+            correction: dict[str, float] = {}
             for attack, reason in plan.left_out:
                 job.note(f"{attack} was not tried: {reason}")
             if not plan.steps:
                 job.note("nothing was attacked: no attack of the catalog fits this target")
             for position, step in enumerate(plan.steps):
+                left = plan.steps[position:]
+                seconds = (deadline - time.monotonic()) * _USED
+                inputs = planning.inputs_for(left, seconds, correction.get(step.costs, 1.0))
                 told = _stage(progress, f"attack {position + 1}/{len(plan.steps)}")
                 trial = _step(
                     job, opened, loaded, step,
-                    until=_until(plan.steps[position:], deadline), fresh=fresh, progress=told,
+                    inputs=inputs, until=_until(left, deadline), fresh=fresh, progress=told,
                 )  # fmt: skip
                 if trial is not None:
                     trials.append(trial)
+                    thought = step.per_input * max(1, trial.inputs)
+                    real = trial.cost.wall_s / thought
+                    correction[step.costs] = min(max(real, 0.1), 20.0)
                     if trial.state == "interrupted" and time.monotonic() < deadline:
                         job.interrupted = True
                         for later in plan.steps[position + 1 :]:
@@ -178,6 +183,7 @@ def _step(
     loaded: Loaded,
     step: Step,
     *,
+    inputs: int,
     until: float,
     fresh: bool,
     progress: Progress | None,
@@ -188,7 +194,7 @@ def _step(
         return take_step(
             job, opened, loaded, step.attack.id,
             params=step.params, budget=step.budget, seed=loaded.config.attack.seed,
-            inputs=step.inputs, device=opened.device, progress=progress,
+            inputs=inputs, device=opened.device, progress=progress,
             deadline=until, fresh=fresh,
         )  # fmt: skip
     except BudgetSpent as error:

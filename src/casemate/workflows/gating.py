@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import casemate
 from casemate.errors import UsageError
+from casemate.export.coverage import exit_of
 from casemate.gate import baseline as baselines
 from casemate.gate.bar import read_bar
 from casemate.gate.judge import judge
@@ -54,11 +55,8 @@ def gate_run(
     bundle = stored(run, workspace, loaded)
     files = tuple(v for v in bundle.verdicts if v.question == "artifact-is-clean")
     verdict = decide(bundle, loaded, baseline_for(against, loaded, workspace))
-    return Gated(
-        bundle._replace(verdicts=(verdict, *files)),
-        verdict,
-        exit_code(verdict, interrupted=run.state != "complete"),
-    )
+    judged = bundle._replace(verdicts=(verdict, *files))
+    return Gated(judged, verdict, exit_of(judged).code)
 
 
 def decide(bundle: Bundle, loaded: Loaded, baseline: Baseline | None) -> Verdict:
@@ -75,13 +73,6 @@ def decide(bundle: Bundle, loaded: Loaded, baseline: Baseline | None) -> Verdict
         today=today(),
         target=bundle.trials[0].target if bundle.trials else target,
     )
-
-
-def exit_code(verdict: Verdict, *, interrupted: bool = False) -> int:
-    """Return 1 for a no, 3 for cannot tell or an interrupted run, 0 for a yes."""
-    if verdict.answer == "no":
-        return 1
-    return 3 if interrupted or verdict.answer == "cannot-tell" else 0
 
 
 def baseline_for(

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.catalog.entries import Attack
 from casemate.catalog.loader import entries
-from casemate.errors import CasemateError, UsageError
+from casemate.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from casemate.targets.capabilities import Model
     from casemate.targets.data import Data
     from casemate.workflows.config import Config
 
-_BACKWARD = 2.5
-"""A forward and backward evaluation costs about this many forward ones, and one more."""
 _FEWEST = 10
 _MOST = {"white-box": 1000, "score-based": 300, "decision-based": 100, "training-data": 1000}
 QUERIES = 1000
@@ -31,10 +31,18 @@ class Step(NamedTuple):
 
     attack: Attack
     params: dict[str, Any]
-    inputs: int
     budget: int | None
     weight: float
     """Its share of the time, relative to the other steps."""
+    per_input: float
+    """Seconds one input is thought to take."""
+    most: int
+    """Inputs there are, or that are wanted."""
+
+    @property
+    def costs(self) -> str:
+        """What its time goes into, so that one step's real cost corrects the next one's."""
+        return "gradients" if "gradients" in self.attack.needs else self.attack.family
 
 
 class Plan(NamedTuple):
@@ -44,14 +52,13 @@ class Plan(NamedTuple):
     left_out: tuple[tuple[str, str], ...]
 
 
-def plan(model: Model, data: Data, config: Config, *, seconds: float) -> Plan:
-    """Choose the steps for this target and this much time.
+def plan(model: Model, data: Data, config: Config) -> Plan:
+    """Choose the steps for this target.
 
     Args:
         model: The opened target.
         data: What it is attacked with.
         config: eps by norm, inputs, attacks to skip, the training function.
-        seconds: Time for all attacks together.
     """
     chosen: list[tuple[Attack, dict[str, Any]]] = []
     left_out: list[tuple[str, str]] = []
@@ -66,17 +73,34 @@ def plan(model: Model, data: Data, config: Config, *, seconds: float) -> Plan:
     if not chosen:
         return Plan((), tuple(left_out))
     cost = _cost(model, data)
-    weights = [_weight(attack) for attack, _ in chosen]
     steps = []
-    for (attack, params), weight in zip(chosen, weights, strict=True):
-        per_input = _evaluations(attack, params) * cost
-        fits = int(seconds * weight / sum(weights) / max(per_input, 1e-9))
-        most = min(config.attack.inputs or _MOST[attack.knowledge], len(data.x))
-        budget = QUERIES if attack.knowledge in ("score-based", "decision-based") else None
-        if attack.family != "evasion":
-            budget = None
-        steps.append(Step(attack, params, max(min(fits, most), min(_FEWEST, most)), budget, weight))
+    for attack, params in chosen:
+        each = cost.gradient if "gradients" in attack.needs else cost.answer
+        steps.append(
+            Step(
+                attack,
+                params,
+                budget=QUERIES if _is_black_box_evasion(attack) else None,
+                weight=1.5 if attack.knowledge == "score-based" else 1.0,
+                per_input=max(_evaluations(attack, params) * each, 1e-7),
+                most=min(config.attack.inputs or _MOST[attack.knowledge], len(data.x)),
+            )
+        )
     return Plan(tuple(steps), tuple(left_out))
+
+
+def inputs_for(left: Sequence[Step], seconds: float, correction: float) -> int:
+    """Return how many inputs the first of the steps left can attack in its share of the time.
+
+    Args:
+        left: The steps not run yet.
+        seconds: Time for all of them.
+        correction: Real over thought cost of earlier steps of the same kind.
+    """
+    step = left[0]
+    share = seconds * step.weight / sum(other.weight for other in left)
+    fits = int(share / (step.per_input * correction))
+    return max(min(fits, step.most), min(_FEWEST, step.most))
 
 
 def _unfit(attack: Attack, model: Model, config: Config, *, tabular: bool) -> str:
@@ -115,40 +139,58 @@ def _settings(attack: Attack, config: Config) -> list[dict[str, Any]]:
 def _evaluations(attack: Attack, params: dict[str, Any]) -> float:
     """Return about how many forward evaluations one input takes."""
     values = {name: spec.default for name, spec in attack.params.items()} | params
-    if attack.knowledge in ("score-based", "decision-based") and attack.family == "evasion":
+    if _is_black_box_evasion(attack):
         return QUERIES
     rounds = 1.0
     for name in ("steps", "restarts", "targets", "search_steps"):
         value = values.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
             rounds *= value
-    return rounds * (1 + _BACKWARD if "gradients" in attack.needs else 1)
+    return rounds
 
 
-def _weight(attack: Attack) -> float:
-    return {"white-box": 1.0, "score-based": 1.5, "decision-based": 1.0}.get(attack.knowledge, 1.0)
+def _is_black_box_evasion(attack: Attack) -> bool:
+    return attack.family == "evasion" and attack.knowledge in ("score-based", "decision-based")
 
 
-def _cost(model: Model, data: Data) -> float:
-    """Return seconds one input takes to be answered, in batches.
+class _Cost(NamedTuple):
+    """Seconds one input takes, in batches."""
+
+    answer: float
+    gradient: float
+    """Forward and backward together; 0 where the target gives no gradients."""
+
+
+def _cost(model: Any, data: Data) -> _Cost:
+    """Time the target's answers and gradients on a few inputs.
 
     Raises:
         CasemateError: The target does not answer at all.
     """
-    probe = data.x[:64]
+    probe = data.x[:128]
     answer = getattr(model, "scores", None) or getattr(model, "labels", None)
     if answer is None:
         raise UsageError(f"{model.target.uri} answers neither scores nor labels")
+    gradient = 0.0
+    if "gradients" in model.gives:
+        import torch
+
+        x, y = torch.from_numpy(probe), torch.from_numpy(data.y[:128])
+
+        def true_score(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return -logits.gather(1, labels[:, None])[:, 0]
+
+        gradient = _fastest(lambda: model.value_and_grad(x, y, true_score)) / len(probe)
+    return _Cost(_fastest(lambda: answer(probe)) / len(probe), gradient)
+
+
+def _fastest(call: Callable[[], object]) -> float:
+    """Return the least seconds a call takes in three, fewer where it is slow."""
     best = float("inf")
     for _ in range(3):
         begun = time.perf_counter()
-        try:
-            answer(probe)
-        except CasemateError:
-            if best == float("inf"):
-                raise
-            break
-        best = min(best, (time.perf_counter() - begun) / len(probe))
-        if best * len(probe) > 1:
+        call()
+        best = min(best, time.perf_counter() - begun)
+        if best > 1:
             break
     return best

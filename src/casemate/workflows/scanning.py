@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from casemate.export.coverage import exit_of
 from casemate.gate.waivers import trusted
 from casemate.records.severity import Severity
 from casemate.scan import scan
 from casemate.workflows.job import Job, today
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from casemate.export.report import Bundle
-    from casemate.records.finding import Finding
-    from casemate.records.verdict import Verdict
     from casemate.store.workspace import Workspace
     from casemate.workflows.config import Loaded
 
@@ -50,18 +49,5 @@ def scan_paths(
             paths, root=loaded.root, trusted=trusted(loaded.waivers, today()), progress=progress
         )
         job.add(*report.verdicts, *report.findings)
-    bundle = job.bundle()
-    return Scanned(bundle, exit_code(report.verdicts, report.findings, bar, bundle.waived))
-
-
-def exit_code(
-    verdicts: Iterable[Verdict],
-    findings: Iterable[Finding],
-    bar: Severity,
-    waived: Iterable[str] = (),
-) -> int:
-    """Return 1 for findings at or above the bar, else 3 for anything incomplete, else 0."""
-    accepted = set(waived)
-    if any(f.severity.at_least(bar) and f.fingerprint not in accepted for f in findings):
-        return 1
-    return 3 if any(v.answer == "cannot-tell" for v in verdicts) else 0
+    bundle = job.bundle()._replace(bar=bar)
+    return Scanned(bundle, exit_of(bundle).code)
