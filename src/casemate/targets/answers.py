@@ -25,6 +25,8 @@ Kind = Literal["logits", "probabilities"]
 _SUM_SLACK = 2e-3
 """Rows of half-precision probabilities miss 1 by this much."""
 _TINY = 1e-37
+_NEVER = -1e9
+"""Logit of a class that the model does not have."""
 
 
 class Reading(NamedTuple):
@@ -57,7 +59,7 @@ class Reading(NamedTuple):
             out = np.concatenate([rest, out], axis=1)
         if self.order is None:
             return out
-        nothing = 0 if self.kind == "probabilities" else float(out.min(initial=0)) - 1e3
+        nothing = 0 if self.kind == "probabilities" else _NEVER
         full = np.full((n, self.classes), nothing, out.dtype)
         full[:, list(self.order)] = out
         return full
@@ -75,10 +77,8 @@ class Reading(NamedTuple):
             out = out.clamp_min(_TINY).log()
         if self.order is None:
             return out
-        full = out.detach().min().clamp_max(0) - 1e3
-        return full.expand(len(out), self.classes).index_copy(
-            1, torch.tensor(self.order, device=out.device), out
-        )
+        full = out.new_full((len(out), self.classes), _NEVER)
+        return full.index_copy(1, torch.tensor(self.order, device=out.device), out)
 
     def labels(self, scores: Array) -> Ints:
         """Return the class (n,) that scores (n, classes) decide for."""

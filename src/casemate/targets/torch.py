@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from casemate.targets.tensors import TensorModel
 
 
+_TRAIN_OTHERWISE = ("BatchNorm", "SyncBatchNorm", "InstanceNorm", "LazyBatchNorm")
+"""Layers that use the batch's own statistics while training."""
+
+
 def open(  # noqa: A001 - every target module has an `open`, named by its catalog entry
     uri: str, *, vet: Vet | None, settings: Settings, device: str = "cpu"
 ) -> TensorModel:
@@ -69,13 +73,15 @@ def wrap(module: nn.Module, target: Target, settings: Settings, device: str = "c
     `close` gives the module back in the mode it was in.
     """
     chosen = place(device)
-    modes = [(part, part.training) for part in module.modules()]
+    modes = [(part, part.training) for part in module.modules() if hasattr(part, "training")]
     wanted = [(p, p.requires_grad) for p in module.parameters()]
     notes: tuple[str, ...] = ()
     if any(training for part, training in modes if _matters(part)):
         notes = ("the model came in training mode and is attacked in evaluation mode",)
-    module.eval()
-    module.requires_grad_(False)
+    if modes:  # a frozen script has no modes
+        module.eval()
+    for parameter, _ in wanted:
+        parameter.requires_grad_(False)
     try:
         module.to(chosen)
     except RuntimeError as error:
@@ -172,9 +178,8 @@ def _bytes(tensor: torch.Tensor) -> Any:
 
 def _matters(part: nn.Module) -> bool:
     """Whether training mode changes what this part answers."""
-    if type(part).__name__.startswith(("BatchNorm", "SyncBatchNorm", "InstanceNorm", "LazyBatch")):
-        return True
-    if "Dropout" in type(part).__name__:
+    name = str(getattr(part, "original_name", type(part).__name__))
+    if name.startswith(_TRAIN_OTHERWISE) or "Dropout" in name:
         return True
     if isinstance(part, nn.RNNBase | nn.MultiheadAttention):
         return bool(part.dropout)
