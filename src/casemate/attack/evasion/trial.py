@@ -111,12 +111,15 @@ def build(
         for i in range(n)
         if figure.counted[i]
     )
-    known = [o for o in outcomes if o.success is not None]
-    held = sum(o.clean and o.success is False for o in known)
+    # Inputs not attacked to the end count as holding. Leaving them out would bias the figure, since
+    # those fooled early are decided and those that hold are not.
+    undecided = sum(o.success is None for o in outcomes)
+    held = sum(o.clean and o.success is not True for o in outcomes)
     measures, series = _distances(entry, outcomes)
-    if len(known) < len(outcomes):
+    if undecided:
         notes.append(
-            f"{len(outcomes) - len(known)} inputs are undecided and left out of the figure"
+            f"{undecided} inputs were not attacked to the end and count as holding: "
+            "the true figure is at most this"
         )
     if entry.minimum_norm:
         notes.append("no radius was set: read the distances, not the share that was fooled")
@@ -135,7 +138,7 @@ def build(
         eps=eps,
         inputs=len(outcomes),
         clean=share(figure.name, sum(o.clean for o in outcomes), len(outcomes)),
-        robust=share(figure.name, held, len(known)),
+        robust=share(figure.name, held, len(outcomes)),
         cost=make(
             Cost,
             forward=forward,
@@ -159,7 +162,7 @@ def _distances(
     """Return, for a search for the smallest change, its median and accuracy against radius."""
     if not entry.minimum_norm:
         return (), ()
-    attacked = [o for o in outcomes if o.clean and o.success is not None]
+    attacked = [o for o in outcomes if o.clean]
     found = sorted(o.distance for o in attacked if o.distance is not None)
     half = (len(attacked) - 1) // 2
     median = found[half] if attacked and half < len(found) else None
@@ -172,7 +175,7 @@ def _distances(
             n=len(attacked),
         ),
     )
-    n = len([o for o in outcomes if o.success is not None])
+    n = len(outcomes)
     points = [(0.0, len(attacked) / n)] if n else []
     points += [(d, (len(attacked) - at - 1) / n) for at, d in enumerate(found)]
     curve = make(
