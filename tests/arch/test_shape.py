@@ -24,15 +24,17 @@ def test_a_file_is_short_named_for_a_thing_and_says_what_it_is(module):
 
 
 def test_broad_excepts_are_rare_and_explained():
+    """One that goes on after any error at all is how unknown becomes clean."""
     lines = sum(len(text_of(m).splitlines()) for m in modules())
     broad = [
         (str(module), line.strip())
         for module in modules()
         for line in text_of(module).splitlines()
-        if re.search(r"except( BaseException| Exception)?( as \w+)?:", line)
+        if re.search(r"except Exception( as \w+)?:|except:", line)
     ]
-    assert all("noqa: BLE001" in line or "except BaseException" in line for _, line in broad)
-    assert len(broad) <= max(1.0, 0.3 * lines / 1000), broad
+    swallows = [where for where in broad if "noqa: BLE001" in where[1]]
+    assert [where for where in broad if "#" not in where[1]] == []
+    assert len(swallows) <= max(1.0, 0.3 * lines / 1000), swallows
 
 
 def test_type_ignores_carry_a_code():
