@@ -298,18 +298,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     subprocess.run(
         [
             openssl,
-            *[
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-                "-days",
-                "1",
-            ],
-            *["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"],
+            *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-nodes", "-days", "1", "-subj", "/CN=test"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
             *("-out", str(names[0]), "-keyout", str(names[1])),
         ],
         check=True,

@@ -50,6 +50,11 @@ def array(raw: bytes | msgspec.Raw) -> npt.NDArray[Any]:
         raise FormatError("rows of unequal length") from error
     if made.dtype.kind not in "biuf":
         raise FormatError("a number too large for 64 bits")
+    if made.dtype.kind == "f" and made.size and made.max() >= 2.0**63 and made.min() >= 0:
+        # numpy reads small and very large whole numbers together as floats, and rounds them.
+        exact = np.array(found, dtype=object)
+        if all(type(one) is int for one in exact.flat):
+            return exact.astype(np.uint64)
     if made.size == 0:
         made = made.astype(np.float64)
     return made
