@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from casemate.formats.source import Source
 
 _START = re.compile(
-    rb"\x80[\x02-\x05](?=[\x00-\x0a\x28\x29\x2e-\x95])"
-    rb"|\(?[ci][A-Za-z_][\w.]{0,200}\n[A-Za-z_][\w.]{0,200}\n"
-    rb"|[\x8c][\x01-\x7f][A-Za-z_]"
+    rb"\x80[\x02-\x05](?=[(}\])NIJKMLFGSTUVBCXci\x82-\x84\x88-\x8f\x95\x96])"
+    rb"|\(?[ci][A-Za-z_][\w.]{0,200}\r?\n[A-Za-z_][\w.]{0,200}\r?\n"
+    rb"|\x8c[\x01-\x7f][A-Za-z_][\w.]{0,126}\x94?\x8c[\x01-\x7f][A-Za-z_][\w.]{0,126}\x94?\x93"
 )
+"""A protocol and an opcode that needs no stack; GLOBAL or INST with two names; STACK_GLOBAL with
+two short strings right before it."""
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 OVERLAP = 512
-TRIES = 2000
+TRIES = 20_000
 LIMITS = Limits(stack=100_000, marks=10_000, memo=100_000, symbols=10_000, uses=10_000)
 
 

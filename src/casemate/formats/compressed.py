@@ -40,13 +40,20 @@ def is_zlib(source: Source) -> bool:
 
 
 def is_lzma(source: Source) -> bool:
-    """Recognise the old .lzma format, which has no magic: properties, then by expanding."""
+    """Recognise the old .lzma format, which has no magic, by the tests xz-utils applies.
+
+    Properties in range, a dictionary of 2**n or 2**n + 2**(n-1) bytes, a size that is unknown or
+    below 256 GiB; then by expanding.
+    """
     head = source.read(0, 13)
-    if len(head) < 13 or head[0] > 224 or head[1:2] != b"\x00":
+    if len(head) < 13 or head[0] > 224:
+        return False
+    window = int.from_bytes(head[1:5], "little")
+    top = 1 << max(window.bit_length() - 1, 0)
+    if window < 4096 or window not in {top, top | top >> 1, 0xFFFFFFFF}:
         return False
     size = int.from_bytes(head[5:13], "little")
-    plausible = size == 2**64 - 1 or size < 1 << 40
-    return plausible and _expands(source, "lzma")
+    return (size == 2**64 - 1 or 0 < size < 1 << 38) and _expands(source, "lzma")
 
 
 def read(kind: str, source: Source, budget: Budget) -> Reading:

@@ -25,7 +25,8 @@ ZFILE_LENGTH = 19
 _FIRST = frozenset(
     b"\x80(}])NIJKMLFGSTUVBCXciPQp\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x95\x96\x82\x83\x84"
 )
-"""Opcodes that can run on an empty stack and lead somewhere."""
+"""Opcodes that can run on an empty stack and lead somewhere. PERSID is none: only a loader that
+defines persistent ids goes on after it, and zip archives begin with its letter."""
 
 
 def first_trace(source: Source) -> PickleTrace:
