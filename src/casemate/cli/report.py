@@ -14,7 +14,7 @@ def add_parser(verbs: Any) -> None:
     """Add the verb."""
     parser = verbs.add_parser("report", help="write a run as html, json, md, sarif or junit")
     parser.add_argument("which", nargs="?", default="latest", metavar="RUN", help="default: latest")
-    parser.add_argument("--format", choices=options.FORMATS, default="html")
+    parser.add_argument("--format", choices=options.formats(), default="html")
     parser.add_argument("-o", "--output", metavar="FILE", help="`-` for stdout")
     parser.add_argument("--open", action="store_true", help="open the report in a browser")
     parser.add_argument("--list", action="store_true", help="list the runs kept")
