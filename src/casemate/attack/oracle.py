@@ -453,10 +453,12 @@ class Oracle:
         """Return distances and legality without leaving the device."""
         import torch
 
+        from casemate.attack.ops.balls import size
+
         lower = torch.as_tensor(self.domain.lower, dtype=x.dtype, device=x.device)
         upper = torch.as_tensor(self.domain.upper, dtype=x.dtype, device=x.device)
         legal = ((x >= lower) & (x <= upper)).flatten(1).all(1)
-        away = torch.linalg.vector_norm((x - origin).flatten(1), ORDER[self.norm], dim=1)
+        away = size(x - origin, ORDER[self.norm])
         return away.double().cpu().numpy(), legal.cpu().numpy()
 
 

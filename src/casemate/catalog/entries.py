@@ -56,7 +56,11 @@ class Attack(Entry, frozen=True, kw_only=True):
     severity: Severity
     severity_why: str
     finding_at: float = 0.0
-    """A Trial amounts to a Finding when the family's figure drops by at least this share."""
+    """A Trial amounts to a Finding when the family's figure drops by at least this share; for
+    extraction, when the copy's fidelity reaches it."""
+    finding_within: float = 0.0
+    """Searches for the smallest change: a Trial amounts to a Finding when the median distance is
+    at most this share of the input range in the norm (the range times cells to the power 1/p)."""
     mitigations: tuple[str, ...] = ()
     cost: str = ""
     """What a run costs, in evaluations per input, in words."""

@@ -19,23 +19,26 @@ EDGE = 1 - 1e-6
 
 
 class Tanh(NamedTuple):
-    """The change of variable: x = middle + half * tanh(w); cells without bounds stay as they are."""
+    """The change of variable x = middle + half * tanh(w); cells without bounds are `free`."""
 
     middle: torch.Tensor
     half: torch.Tensor
-    free: torch.Tensor
+    free: torch.Tensor | None
 
     def forward(self, w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return x and dx/dw."""
         t = torch.tanh(w)
-        slope = self.half * (1 - t * t)
         x = torch.addcmul(self.middle, self.half, t)
-        return torch.where(self.free, w, x), torch.where(self.free, torch.ones_like(w), slope)
+        slope = t.square_().neg_().add_(1).mul_(self.half)
+        if self.free is not None:
+            x = torch.where(self.free, w, x)
+            slope.masked_fill_(self.free, 1)
+        return x, slope
 
     def inverse(self, x: torch.Tensor) -> torch.Tensor:
         """Return the w of inputs x."""
-        inside = (x - self.middle) / torch.where(self.half > 0, self.half, 1)
-        return torch.where(self.free, x, torch.atanh(inside * EDGE))
+        w = torch.atanh((x - self.middle) / torch.where(self.half > 0, self.half, 1) * EDGE)
+        return w if self.free is None else torch.where(self.free, x, w)
 
 
 def carlini_wagner(
@@ -107,6 +110,6 @@ def _descend(
 
 def _space(low: torch.Tensor, high: torch.Tensor) -> Tanh:
     free = ~(low.isfinite() & high.isfinite())
-    half = torch.where(free, torch.zeros_like(low), (high - low) / 2)
-    middle = torch.where(free, torch.zeros_like(low), (high + low) / 2)
-    return Tanh(middle, half, free)
+    half = ((high - low) / 2).masked_fill_(free, 0)
+    middle = ((high + low) / 2).masked_fill_(free, 0)
+    return Tanh(middle, half, free if bool(free.any()) else None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from casemate.attack.measure import share
+from casemate.attack.measure import ORDER, share
 from casemate.attack.oracle import CLEAR
 from casemate.records.make import make, new_id
 from casemate.records.trial import Cost, Measure, Outcome, Series, Trial
@@ -115,7 +115,7 @@ def build(
     # those fooled early are decided and those that hold are not.
     undecided = sum(o.success is None for o in outcomes)
     held = sum(o.clean and o.success is not True for o in outcomes)
-    measures, series = _distances(entry, outcomes)
+    measures, series = _distances(entry, outcomes, _reach(chosen, norm))
     if undecided:
         notes.append(
             f"{undecided} inputs were not attacked to the end and count as holding: "
@@ -157,7 +157,7 @@ def build(
 
 
 def _distances(
-    entry: Attack, outcomes: tuple[Outcome, ...]
+    entry: Attack, outcomes: tuple[Outcome, ...], reach: float
 ) -> tuple[tuple[Measure, ...], tuple[Series, ...]]:
     """Return, for a search for the smallest change, its median and accuracy against radius."""
     if not entry.minimum_norm:
@@ -168,6 +168,12 @@ def _distances(
     median = found[half] if attacked and half < len(found) else None
     measures = (
         make(Measure, name="median-distance", value=median, n=len(attacked)),
+        make(
+            Measure,
+            name="median-distance-share",
+            value=median / reach if median is not None and 0 < reach < np.inf else None,
+            n=len(attacked),
+        ),
         make(
             Measure,
             name="found",
@@ -182,6 +188,12 @@ def _distances(
         Series, name="accuracy-against-eps", x_name="eps", y_name="accuracy", points=tuple(points)
     )
     return measures, (curve,)
+
+
+def _reach(chosen: Chosen, norm: str) -> float:
+    """Return the distance between opposite corners of the box of legal inputs."""
+    cells = np.broadcast_to(np.asarray(chosen.upper) - np.asarray(chosen.lower), chosen.x.shape[1:])
+    return float(np.linalg.norm(cells.astype(np.float64).reshape(-1), ORDER[norm]))
 
 
 def _store(

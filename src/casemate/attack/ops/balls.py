@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from casemate.attack.reach import inward, reach
+from casemate.attack.reach import reach
 
 if TYPE_CHECKING:
     from casemate.attack.domain import Domain
@@ -28,19 +27,27 @@ def box(x: torch.Tensor, eps: float | None, domain: Domain) -> tuple[torch.Tenso
         eps: No cell further than this from the input; None: legal values only.
         domain: Bounds, and for tables what may be done to each column.
     """
-    origin = x.detach().cpu().numpy()
     if domain.columns:
-        low, high = (np.asarray(end, np.float64) for end in reach(domain.rules, origin))
+        ends = reach(domain.rules, x.detach().cpu().numpy())
+        low, high = (torch.as_tensor(end, dtype=torch.float64, device=x.device) for end in ends)
     else:
-        low, high = np.asarray(domain.lower, np.float64), np.asarray(domain.upper, np.float64)
+        low, high = (
+            torch.as_tensor(end, dtype=torch.float64, device=x.device)
+            for end in (domain.lower, domain.upper)
+        )
     if eps is not None:
-        exact = origin.astype(np.float64)
-        low, high = np.maximum(exact - eps, low), np.minimum(exact + eps, high)
-    low, high = inward(low, origin.dtype, 1), inward(high, origin.dtype, -1)
-    return tuple(  # type: ignore[return-value]
-        torch.from_numpy(np.array(np.broadcast_to(end, origin.shape))).to(x.device)
-        for end in (low, high)
-    )
+        exact = x.detach().double()
+        low, high = exact.sub(eps).clamp_(min=low), exact.add_(eps).clamp_(max=high)
+    return _round(low, x, torch.inf), _round(high, x, -torch.inf)
+
+
+def _round(bound: torch.Tensor, x: torch.Tensor, towards: float) -> torch.Tensor:
+    """Return the bound in the type and shape of `x`, rounded into the box."""
+    near = bound.to(x.dtype)
+    beyond = near.double().sub_(bound)
+    outside = beyond.lt_(0) if towards > 0 else beyond.gt_(0)
+    ends = torch.nextafter(near, near.new_tensor(towards))
+    return torch.where(outside.bool(), ends, near).expand(x.shape)
 
 
 def like(per_row: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -50,7 +57,10 @@ def like(per_row: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 def size(moved: torch.Tensor, order: float) -> torch.Tensor:
     """Return the norm of each row (n,) of `moved` (n, ...); order inf, 2, 1 or 0."""
-    return torch.linalg.vector_norm(moved.flatten(1), order, dim=1)
+    flat = moved.flatten(1)
+    if order == torch.inf:  # four times as fast as vector_norm on a CPU
+        return flat.abs().amax(1)
+    return torch.linalg.vector_norm(flat, order, dim=1)
 
 
 def steepest(grad: torch.Tensor, norm: str, sparsity: float = 0.01) -> torch.Tensor:
