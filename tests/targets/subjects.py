@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from casemate.targets.data import Data, open_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 Capabilities = frozenset[str]
 ALL: Capabilities = frozenset({"gradients", "scores", "labels"})
@@ -39,7 +42,7 @@ class Subject(NamedTuple):
     gives: Capabilities
     needs: tuple[str, ...] = ()
     """Modules without which it is skipped."""
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = MappingProxyType({})
     """Fields of Settings it is opened with."""
     fixed_digest: bool = True
     """Whether opening it twice must give the same digest; endpoints have none."""

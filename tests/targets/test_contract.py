@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,6 +15,9 @@ from casemate.targets.data import Data, describe
 from casemate.targets.open import open_target
 from casemate.targets.settings import Settings
 from tests.targets.subjects import SUBJECTS, Made, Subject, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Opened(NamedTuple):

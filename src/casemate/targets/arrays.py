@@ -147,7 +147,8 @@ def build(
     reading, guessed = answers.read(raw, len(sample), settings)
     class_names = settings.class_names
     if names is not None:
-        order, class_names = class_order(names, settings.class_names)
+        order, class_names, note = class_order(names, settings.class_names)
+        notes += (note,) if note else ()
         if len(order) != reading.classes:
             raise TargetError(f"the model has {len(order)} classes and answers {reading.classes}")
         if order != tuple(range(len(order))):
@@ -200,7 +201,8 @@ def build_labels(
                 hint="classes = N under [model]",
             )
         names = settings.class_names or tuple(range(count))
-    order, class_names = class_order(names, settings.class_names)
+    order, class_names, note = class_order(names, settings.class_names)
+    notes += (note,) if note else ()
     index = dict(zip(names, order, strict=True)) | {
         str(name): position for name, position in zip(names, order, strict=True)
     }
@@ -223,26 +225,37 @@ def build_labels(
 
 def class_order(
     names: Sequence[object], data: tuple[str, ...] | None
-) -> tuple[tuple[int, ...], tuple[str, ...] | None]:
-    """Return the label that each class of the model has in the data, and all names by label.
+) -> tuple[tuple[int, ...], tuple[str, ...] | None, str]:
+    """Return the label that each class of the model has in the data, all names, and a note.
 
-    Where the data has names, classes are matched by name and those the data lacks come last. Where
-    its labels are numbers, a class called by a number from 0 on is that number; other names
-    are numbered in the model's order.
+    Where the data has names, classes are matched by name and those the data lacks come last; a
+    model that knows its classes by number only is taken to number them in the order of their
+    sorted names. Where the data's labels are numbers, a class called by a number is that number.
+
+    Raises:
+        UsageError: Both have names, and none in common.
     """
     plain = [name.item() if isinstance(name, np.generic) else name for name in names]
-    if data is not None:
-        known = {name: position for position, name in enumerate(data)}
-        every = list(data)
-        for name in plain:
-            if _text(name) not in known:
-                known[_text(name)] = len(every)
-                every.append(_text(name))
-        return tuple(known[_text(name)] for name in plain), tuple(every)
     numbers = [int(n) for n in plain if isinstance(n, int | float) and n == int(n) and n >= 0]
-    if len(numbers) == len(plain) and max(numbers, default=0) < 10 * len(plain) + 1000:
-        return tuple(numbers), None
-    return tuple(range(len(plain))), tuple(_text(name) for name in plain)
+    numbered = len(numbers) == len(plain)
+    if data is None:
+        if numbered and max(numbers, default=0) < 10 * len(plain) + 1000:
+            return tuple(numbers), None, ""
+        return tuple(range(len(plain))), tuple(_text(name) for name in plain), ""
+    texts = [_text(name) for name in plain]
+    if not set(data) <= set(texts) and numbers == list(range(len(plain))):
+        if len(data) > len(plain):
+            raise UsageError(f"the data has {len(data)} classes, the model {len(plain)}")
+        every = (*data, *texts[len(data) :])
+        note = f"the model numbers its classes; 0 is taken to be '{data[0]}', and so on"
+        return tuple(numbers), every, note
+    if not set(data) & set(texts):
+        raise UsageError(
+            f"the model's classes are {', '.join(texts[:8])}; the data's are {', '.join(data[:8])}",
+            hint="are these the right data, and the right label column?",
+        )
+    every = tuple(dict.fromkeys([*data, *texts]))
+    return tuple(every.index(text) for text in texts), every, ""
 
 
 def index_labels(raw: npt.NDArray[Any], n: int, names: dict[object, int]) -> Ints:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from casemate.errors import UsageError
-from casemate.records.make import make
-from casemate.records.target import Target
 from casemate.targets import arrays, digest, sklearn
 from casemate.targets.layout import Layout, between
 from casemate.targets.uri import parse
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from casemate.records.target import Target
     from casemate.targets.capabilities import Array
     from casemate.targets.open import Vet
     from casemate.targets.settings import Settings
@@ -59,7 +58,7 @@ def open_xgboost(uri: str, *, vet: Vet | None, settings: Settings, device: str =
             raise _damaged(path, "XGBoost") from error
     else:
         booster, identity = sklearn.make_by_factory(parts, settings.root)
-    target = make(Target, kind="model", uri=str(parts).replace("\\", "/"), digest=identity)
+    target = parts.record(settings.root, identity)
     if not isinstance(booster, xgb.Booster):
         return sklearn.wrap(booster, target, settings)
     if settings.threads:
@@ -98,7 +97,7 @@ def open_lightgbm(uri: str, *, vet: Vet | None, settings: Settings, device: str 
             raise _damaged(path, "LightGBM") from error
     else:
         booster, identity = sklearn.make_by_factory(parts, settings.root)
-    target = make(Target, kind="model", uri=str(parts).replace("\\", "/"), digest=identity)
+    target = parts.record(settings.root, identity)
     if not isinstance(booster, lgb.Booster):
         return sklearn.wrap(booster, target, settings)
     objective = str(booster.dump_model(num_iteration=1).get("objective", "none"))

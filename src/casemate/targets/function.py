@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from casemate.errors import UsageError
-from casemate.records.make import make
-from casemate.records.target import Target
 from casemate.targets import answers, arrays, digest, factory
 from casemate.targets.encoding import decode_all
 from casemate.targets.uri import parse
 
 if TYPE_CHECKING:
+    from casemate.records.target import Target
     from casemate.targets.capabilities import Array, Model
     from casemate.targets.open import Vet
     from casemate.targets.settings import Settings
@@ -41,7 +40,7 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
         made = factory.call(made, f"{parts.factory}()")
     if not factory.is_plain(made):
         identity = digest.of_object(made, start=code)
-    target = make(Target, kind="model", uri=str(parts).replace("\\", "/"), digest=identity)
+    target = parts.record(settings.root, identity)
     return wrap(made, target=target, settings=settings, device=device)
 
 

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from casemate.errors import MissingExtra, UsageError
-from casemate.records.make import make
-from casemate.records.target import Target
 from casemate.targets import arrays, digest, factory, tensors
 from casemate.targets import torch as modules
 from casemate.targets.layout import Layout, between, known
@@ -26,6 +24,7 @@ from casemate.targets.uri import parse
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from casemate.records.target import Target
     from casemate.targets.open import Vet
     from casemate.targets.settings import Settings
 
@@ -63,7 +62,7 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
                 hint="the factory takes no arguments and returns the model with its weights",
             )
         identity = digest.of_arrays(model.get_weights(), start=code)
-    target = make(Target, kind="model", uri=str(parts).replace("\\", "/"), digest=identity)
+    target = parts.record(settings.root, identity)
     return wrap(model, target, settings, device)
 
 

@@ -14,8 +14,6 @@ import onnx
 import onnxruntime as ort
 
 from casemate.errors import UsageError
-from casemate.records.make import make
-from casemate.records.target import Target
 from casemate.targets import arrays, digest
 from casemate.targets.batches import arrays_of
 from casemate.targets.encoding import Encoding, decode
@@ -91,12 +89,7 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
     parts = parse(uri, settings.root)
     path = parts.path(settings.root)
     graph, beside = _read(path)
-    target = make(
-        Target,
-        kind="model",
-        uri=str(parts).replace("\\", "/"),
-        digest=digest.of_files([path, *beside]),
-    )
+    target = parts.record(settings.root, digest.of_files([path, *beside]))
     session = _session(path, settings)
     output = _output(session, settings)
     feed, shape, notes = _feed(session, settings)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from casemate.catalog import loader
 from casemate.errors import CatalogError, MissingExtra
+from casemate.records.make import make
+from casemate.records.target import Target
 from casemate.targets.settings import Settings
 from casemate.targets.uri import parse, schemes
 
@@ -66,3 +68,24 @@ def open_target(
             raise MissingExtra(kind.extra, for_=f"{parts.scheme}:") from error
         raise CatalogError(f"{kind.id}.toml", "entry", f"cannot be imported: {error}") from error
     return cast("Model", opener(str(parts), vet=vet, settings=settings, device=device))
+
+
+def wrap(made: object, *, settings: Settings | None = None, device: str = "cpu") -> Model:
+    """Make a model that is already in memory a target: for use from Python.
+
+    Args:
+        made: A torch or Keras model, an estimator with predict, or a function from an array of
+            inputs to scores or classes.
+        settings: As for `open_target`.
+        device: As for `open_target`.
+
+    Raises:
+        UsageError: It is none of these.
+        TargetError: It raises, or answers something that is not a score per class.
+    """
+    from casemate.targets import function
+
+    kind = made if hasattr(made, "__name__") else type(made)
+    name = f"{getattr(kind, '__module__', '?')}.{getattr(kind, '__name__', '?')}"
+    target = make(Target, kind="model", uri=f"python:{name}")
+    return function.wrap(made, target=target, settings=settings or Settings(), device=device)

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from casemate.errors import MissingExtra, UsageError
-from casemate.records.make import make
-from casemate.records.target import Target
 from casemate.targets import arrays, digest, factory
 from casemate.targets.encoding import Encoding, decode, decode_all
 from casemate.targets.layout import Layout, between
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from casemate.records.target import Target
     from casemate.targets.capabilities import Array
     from casemate.targets.open import Vet
     from casemate.targets.settings import Settings
@@ -52,7 +51,7 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
         identity: str | None = digest.of_path(path)
     else:
         model, identity = make_by_factory(parts, settings.root)
-    target = make(Target, kind="model", uri=str(parts).replace("\\", "/"), digest=identity)
+    target = parts.record(settings.root, identity)
     return wrap(model, target, settings, notes)
 
 

@@ -14,14 +14,13 @@ import torch
 from torch import nn
 
 from casemate.errors import TargetError, UsageError
-from casemate.records.make import make
-from casemate.records.target import Target
 from casemate.targets import digest, factory, tensors
 from casemate.targets.uri import parse, recognise
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from casemate.records.target import Target
     from casemate.targets.open import Vet
     from casemate.targets.settings import Settings
     from casemate.targets.tensors import TensorModel
@@ -63,7 +62,7 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
     if parts.factory is not None:
         arrays = (t.detach().cpu() for t in module.state_dict().values() if torch.is_tensor(t))
         identity = digest.of_arrays((_bytes(array) for array in arrays), start=identity)
-    target = make(Target, kind="model", uri=str(parts).replace("\\", "/"), digest=identity)
+    target = parts.record(settings.root, identity)
     return wrap(module, target, settings, device)
 
 

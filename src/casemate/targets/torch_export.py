@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from casemate.errors import UsageError
-from casemate.records.make import make
-from casemate.records.target import Target
 from casemate.targets import digest, tensors
 from casemate.targets import torch as modules
 from casemate.targets.batches import tensors_of
@@ -56,7 +54,7 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
     module.requires_grad_(False)
     forward = tensors_of(module, shape[0]) if shape[0] > 0 else module
     identity = digest.of_path(path)
-    target = make(Target, kind="model", uri=str(parts).replace("\\", "/"), digest=identity)
+    target = parts.record(settings.root, identity)
     notes: tuple[str, ...] = (layout.note,) if layout.note else ()
     if shape[0] > 0:
         notes += (f"the program was exported for batches of {shape[0]}; inputs are fed in those",)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from casemate.errors import UsageError
-from casemate.records.make import make
-from casemate.records.target import Target
 from casemate.targets import digest
 from casemate.targets import torch as modules
 from casemate.targets.uri import parse
@@ -42,5 +40,5 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
             hint=f"casemate scan {path.name} says what it is",
         ) from error
     identity = digest.of_path(path)
-    target = make(Target, kind="model", uri=str(parts).replace("\\", "/"), digest=identity)
+    target = parts.record(settings.root, identity)
     return modules.wrap(module, target, settings, device)

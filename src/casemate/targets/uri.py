@@ -15,6 +15,8 @@ from typing import NamedTuple
 from casemate.catalog.entries import TargetKind
 from casemate.catalog.loader import entries
 from casemate.errors import UsageError
+from casemate.records.make import make
+from casemate.records.target import Target
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+\Z")
 _FACTORY = re.compile(r"[A-Za-z_]\w*\Z")
@@ -43,6 +45,14 @@ class Uri(NamedTuple):
     def __str__(self) -> str:
         tail = f":{self.factory}" if self.factory else ""
         return f"{self.scheme}:{self.place}{tail}"
+
+    def record(self, root: Path, digest: str | None) -> Target:
+        """Return the record of a model opened from here, its path relative to the configuration."""
+        place = self.place
+        if Path(place).is_absolute() and Path(place).resolve().is_relative_to(root.resolve()):
+            place = str(Path(place).resolve().relative_to(root.resolve()))
+        uri = str(self._replace(place=place.replace("\\", "/")))
+        return make(Target, kind="model", uri=uri, digest=digest)
 
     def path(self, root: Path) -> Path:
         """Return the file or folder meant.
