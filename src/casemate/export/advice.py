@@ -177,22 +177,25 @@ def worst_trial(trials: Iterable[Trial]) -> Trial | None:
 def first_steps(bundle: Bundle, limit: int = 5) -> list[Step]:
     """Return what to do first, the most urgent at the top: each remedy once."""
     steps: dict[str, Step] = {}
-    for finding in open_findings(bundle):
-        if finding.trial is not None:
-            for one in mitigations(finding.rule)[:2]:
-                steps.setdefault(
-                    one.id, Step(one.title, one.how.strip(), finding.rule, finding.severity)
-                )
-            if mitigations(finding.rule):
-                continue
+    found = open_findings(bundle)
+    places: dict[str, list[str]] = {}
+    for finding in found:
+        places.setdefault(finding.rule, []).append(finding.target.uri)
+    for finding in found:
+        ways = mitigations(finding.rule) if finding.trial is not None else []
+        for one in ways[:2]:
+            what = Step(one.title, one.how.strip(), finding.rule, finding.severity)
+            steps.setdefault(one.id, what)
         key = f"{finding.rule}\0{finding.remedy}"
-        same = [one for one in open_findings(bundle) if one.rule == finding.rule]
-        about = finding.target.uri
-        if len({one.target.uri for one in same}) > 1:
-            about = f"{about} and {count(len({one.target.uri for one in same}) - 1, 'more file')}"
-        steps.setdefault(key, Step(finding.message, finding.remedy, about, finding.severity))
+        if not ways and key not in steps:
+            more = len(set(places[finding.rule])) - 1
+            about = finding.target.uri + (f" and {count(more, 'more file')}" if more else "")
+            steps[key] = Step(finding.message, finding.remedy, about, finding.severity)
+        if len(steps) >= limit:
+            break
     blocked = [gap for gap in coverage.gaps(bundle) if gap.blocks]
     if blocked:
-        what = f"Get the missing answers: {count(len(blocked), 'check')} did not finish"
-        steps["incomplete"] = Step(what, blocked[0].why, blocked[0].what, None)
+        what_next = f"Get the missing answers: {count(len(blocked), 'check')} did not finish"
+        last = Step(what_next, blocked[0].why, blocked[0].what, None)
+        return [*list(steps.values())[: limit - 1], last]
     return list(steps.values())[:limit]

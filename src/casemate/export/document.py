@@ -12,6 +12,7 @@ from casemate import __version__
 from casemate.export import coverage
 from casemate.export.report import (
     Bundle,
+    by_file,
     file_verdicts,
     gate_verdict,
     mitigations,
@@ -133,12 +134,13 @@ def write(bundle: Bundle) -> bytes:
 def document(bundle: Bundle) -> Report:
     """Return the report as the struct that is written."""
     code, findings, incomplete = coverage.exit_of(bundle)
+    of_file = by_file(bundle.findings)
     return Report(
         casemate=__version__,
         run=bundle.run,
         exit=ExitFacts(code=code, findings=findings, incomplete=incomplete),
         verdict=gate_verdict(bundle),
-        files=tuple(_file(verdict, bundle.findings) for verdict in file_verdicts(bundle)),
+        files=tuple(_file(one, of_file.get(one.target.uri, [])) for one in file_verdicts(bundle)),
         attacks=tuple(_attack(trial, bundle) for trial in bundle.trials),
         findings=bundle.findings,
         waived=dict(bundle.waived),
@@ -152,7 +154,7 @@ def document(bundle: Bundle) -> Report:
     )
 
 
-def _file(verdict: Verdict, findings: tuple[Finding, ...]) -> File:
+def _file(verdict: Verdict, findings: list[Finding]) -> File:
     return File(
         path=verdict.target.uri,
         verdict=coverage.file_word(verdict),
@@ -160,7 +162,7 @@ def _file(verdict: Verdict, findings: tuple[Finding, ...]) -> File:
         digest=verdict.target.digest,
         reasons=verdict.reasons,
         measures=verdict.measures,
-        findings=tuple(one for one in findings if one.target.uri == verdict.target.uri),
+        findings=tuple(findings),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from casemate.export import coverage
-from casemate.export.report import Bundle, file_verdicts, gate_verdict
+from casemate.export.report import Bundle, by_file, file_verdicts, gate_verdict
 from casemate.export.wording import clean, interval, percent, place, shorten
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ def write(bundle: Bundle) -> bytes:
 
 def _files(bundle: Bundle, stops: frozenset[str]) -> ET.Element:
     suite = ET.Element("testsuite", name="casemate.scan")
+    of_file = by_file(bundle.findings)
     for verdict in file_verdicts(bundle):
-        found = [one for one in bundle.findings if one.target.uri == verdict.target.uri]
+        found = of_file.get(verdict.target.uri, [])
         case = _case(suite, "casemate.scan", verdict.target.uri, file=verdict.target.uri)
         decisive = [one for one in found if one.fingerprint in stops]
         if decisive:

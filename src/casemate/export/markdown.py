@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 LIMIT = 65_000
 """Characters; a GitHub comment holds 65,536."""
 _MARK = {"stop": "❌", "unsure": "⚠️", "pass": "✅"}
-_SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^[-+#=]|^\d+(?=[.)]))")
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$]|^[-+#=])")
+_NUMBERED = re.compile(r"^(\d+)([.)])")
 _JOIN = "\u2060"  # Invisible, and enough to stop a mention or a bare address from becoming a link.
 
 
@@ -65,7 +66,7 @@ def safe(text: str, limit: int = 500) -> str:
     """Return text from outside as inert Markdown on one line."""
     flat = " ".join(shorten(clean(text), limit).split())
     flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    flat = _SPECIAL.sub(r"\\\1", flat)
+    flat = _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", flat))
     return (
         flat.replace("@", f"@{_JOIN}").replace("://", f":{_JOIN}//").replace("www.", f"www{_JOIN}.")
     )

@@ -16,7 +16,7 @@ from casemate.errors import StoreError
 from casemate.records.severity import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from casemate.records.column import Column
     from casemate.records.finding import Finding
@@ -79,6 +79,14 @@ def open_findings(bundle: Bundle) -> list[Finding]:
     """Return the findings that are not waived, worst first, in a stable order."""
     kept = (one for one in bundle.findings if one.fingerprint not in bundle.waived)
     return sorted(kept, key=lambda one: (one.severity.rank, one.rule, one.target.uri, one.subject))
+
+
+def by_file(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Group findings by the target they are in."""
+    groups: dict[str, list[Finding]] = {}
+    for one in findings:
+        groups.setdefault(one.target.uri, []).append(one)
+    return groups
 
 
 def described(ident: str) -> Rule | Attack | None:
