@@ -56,6 +56,7 @@ class Endpoint:
     notes: tuple[str, ...] = ()
     class_names: tuple[str, ...] | None = None
     gives: frozenset[Capability] = frozenset({"labels"})
+    _closed: bool = field(default=False, repr=False)
     _pool: ThreadPoolExecutor | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -77,6 +78,7 @@ class Endpoint:
 
     def close(self) -> None:
         """Close the connections; safe to call twice."""
+        self._closed = True
         self.release()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
@@ -84,6 +86,8 @@ class Endpoint:
     def _each(
         self, x: Array, read: Callable[[Answer, int], npt.NDArray[Any]]
     ) -> list[npt.NDArray[Any]]:
+        if self._closed:
+            raise TargetError("the endpoint was closed")
         check_inputs(x, self.shape)
         chunks = [x[i : i + self.batch] for i in range(0, len(x), self.batch)]
         if len(chunks) < 2 or self.connections < 2:
