@@ -7,8 +7,8 @@ from casemate.store import filesystem
 MOUNTINFO = """\
 23 28 0:21 / / rw,relatime shared:1 - ext4 /dev/vda rw
 36 23 0:45 / /mnt/with\\040space rw - nfs4 server:/export rw,vers=4.2
-37 23 0:46 / /home rw,nosuid shared:2 master:1 - fuse.sshfs me@host:/ rw
-38 37 0:47 / /home/me/local rw - btrfs /dev/vdb rw
+37 23 0:46 / /srv/far rw,nosuid shared:2 master:1 - fuse.sshfs me@host:/ rw
+38 37 0:47 / /srv/far/local rw - btrfs /dev/vdb rw
 39 23 0:48 / /data rw - ext4 /dev/vdc rw
 40 23 0:49 / /data rw - cifs //nas/data rw
 a line that is none
@@ -23,7 +23,7 @@ nas:/volume1/with (paren) on /Volumes/nas (nfs, nodev, nosuid, mounted by me)
 def test_mountinfo_is_read_with_its_escapes():
     mounts = filesystem.read_mountinfo(MOUNTINFO)
     assert ("/mnt/with space", "nfs4") in mounts
-    assert ("/home", "fuse.sshfs") in mounts
+    assert ("/srv/far", "fuse.sshfs") in mounts
     assert len(mounts) == 6
 
 
@@ -39,10 +39,10 @@ def test_the_innermost_and_latest_mount_decides(monkeypatch, tmp_path):
     mounts = filesystem.read_mountinfo(MOUNTINFO)
     for place, kind in {
         "/mnt/with space/x": "nfs4",
-        "/home/me": "fuse.sshfs",
-        "/home/me/local/.casemate": "btrfs",
+        "/srv/far": "fuse.sshfs",
+        "/srv/far/local/.casemate": "btrfs",
         "/data/x": "cifs",
-        "/homestead": "ext4",
+        "/srvlike": "ext4",
     }.items():
         assert filesystem._kind_at(Path(place), mounts) == kind
 

@@ -72,6 +72,14 @@ def test_records_are_kept_as_the_bytes_written(folder):
     raw.close()
 
 
+def test_a_name_that_is_not_text_is_kept_with_its_bytes_escaped(folder):
+    with Workspace.open(folder) as workspace:
+        run = a_run()
+        workspace.begin(run)
+        workspace.add(run.id, a_target("raw\udcff.pkl"))
+        assert workspace.records(run.id, Target) == [a_target("raw\\udcff.pkl")]
+
+
 def test_a_run_ends_with_its_state_and_notes_and_can_be_resumed(folder):
     with Workspace.open(folder) as workspace:
         run = a_run()

@@ -127,7 +127,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=
 
 def write(bundle: Bundle) -> bytes:
     """Return the report as indented JSON, with a newline at its end."""
-    encoded = msgspec.json.Encoder(order="deterministic").encode(document(bundle))
+    encoder = msgspec.json.Encoder(order="deterministic")
+    try:
+        encoded = encoder.encode(document(bundle))
+    except UnicodeEncodeError:  # a file name that is not text; what UTF-8 cannot hold is escaped
+        encoded = encoder.encode(_escaped(msgspec.to_builtins(document(bundle))))
     return msgspec.json.format(encoded, indent=2) + b"\n"
 
 
@@ -152,6 +156,16 @@ def document(bundle: Bundle) -> Report:
         ),
         system=bundle.system,
     )
+
+
+def _escaped(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(item) for item in value]
+    return value
 
 
 def _file(verdict: Verdict, findings: list[Finding]) -> File:

@@ -119,7 +119,7 @@ def _arrays(data: bytes) -> tuple[Any, Array, Array]:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             index, x, adv = found["index"], found["x"], found["adv"]
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FormatError(f"the kept inputs cannot be read: {error}") from error
     if not (len(index) == len(x) == len(adv)) or x.shape != adv.shape:
         raise FormatError("the kept inputs do not match one another")

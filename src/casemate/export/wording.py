@@ -62,11 +62,14 @@ def place(finding: Finding) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Return a share as a percentage with as many digits as it takes to tell 99.9 from 100."""
+    """Return a share as a percentage; 0 and 100 stand for exactly none and all."""
     if value is None:
         return "not measured"
-    rounded = f"{100 * value:.1f}"
-    return f"{rounded.removesuffix('.0')} %"
+    if 0 < value < 0.0005:
+        return "< 0.1 %"
+    if 0.9995 <= value < 1:
+        return "> 99.9 %"
+    return f"{100 * value:.1f}".removesuffix(".0") + " %"
 
 
 def interval(measure: Measure) -> str:

@@ -31,6 +31,10 @@ def make(cls: type[T], /, **fields: object) -> T:
     builtin = msgspec.to_builtins(fields)
     _refuse_non_finite(builtin, cls.__name__)
     try:
+        msgspec.json.encode(builtin)
+    except UnicodeEncodeError:  # a hostile name that is not text; kept with its bytes escaped
+        builtin = _escaped(builtin)
+    try:
         tag = cls.__struct_config__.tag
         tag_field = cls.__struct_config__.tag_field
         body = {tag_field: tag, **builtin} if tag_field and tag is not None else builtin
@@ -55,3 +59,13 @@ def _refuse_non_finite(value: Any, where: str) -> None:
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
             _refuse_non_finite(item, f"{where}[{position}]")
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(item) for item in value]
+    return value
