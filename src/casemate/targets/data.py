@@ -7,6 +7,7 @@ class, tables from CSV or Parquet, anything else from a function of the user's i
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ from casemate.records.make import make
 from casemate.records.target import Target
 from casemate.targets import digest
 from casemate.targets.settings import Settings
-from casemate.targets.uri import parse_code
+from casemate.targets.uri import parse_code, relative
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +113,7 @@ def open_data(
         lower=limits[0],
         upper=limits[1],
         columns=chosen,
-        target=make(Target, kind="dataset", uri=uri.replace("\\", "/"), digest=identity),
+        target=make(Target, kind="dataset", uri=relative(uri, root), digest=identity),
         classes=classes,
         encodings=raw.encodings,
         notes=raw.notes,
@@ -216,25 +217,41 @@ def _read(uri: str, label: str | None, root: Path) -> tuple[Raw, str]:
 
 def _read_npz(path: Path) -> Raw:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # An open file, because numpy leaves its own open when the archive is damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in ("x", "y") if name not in archive.files]
             if missing:
                 raise UsageError(
                     f"{path.name} has no array '{missing[0]}'; it has {', '.join(archive.files)}",
                     hint="write it with numpy.savez(file, x=inputs, y=labels)",
                 )
-            return Raw(archive["x"], archive["y"])
+            x, y = archive["x"], archive["y"]
+            if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):
+                raise _damaged(path)
+            return Raw(x, y)
     except ValueError as error:
         if "allow_pickle" in str(error):
             raise UsageError(
                 f"{path.name} holds Python objects, which reading would run",
                 hint="save plain numbers: x as float32 or uint8, y as int64",
             ) from error
-        raise UsageError(f"{path.name} is damaged: {error}") from error
-    except (zipfile.BadZipFile, EOFError, OSError, AttributeError) as error:
-        raise UsageError(
-            f"{path.name} is truncated or not an .npz file", hint="write it again with numpy.savez"
-        ) from error
+        raise _damaged(path) from error
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        AttributeError,
+        TypeError,
+        KeyError,
+    ) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> UsageError:
+    return UsageError(
+        f"{path.name} is truncated or not an .npz file", hint="write it again with numpy.savez"
+    )
 
 
 def _check_lengths(x: npt.NDArray[Any], y: npt.NDArray[Any], where: str) -> None:

@@ -73,7 +73,7 @@ def call(function: Callable[[], Any], name: str) -> Any:
         raise
     except ImportError as error:
         raise _missing(error, name) from error
-    except Exception as error:  # a user's function may raise anything
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
         raise TargetError(
             f"{name} raised {type(error).__name__}: {_first_line(error)}",
             hint="call it in Python to see where",
@@ -101,7 +101,10 @@ def call_for_data(uri: Uri, root: Path) -> tuple[Raw, str]:
             f"{uri.factory}() returned {type(made).__name__}; (x, y) is expected",
             hint="return the inputs and their labels as two arrays",
         )
-    x, y = (np.asarray(_plain(part)) for part in made)
+    try:
+        x, y = (np.asarray(_plain(part)) for part in made)
+    except ValueError as error:
+        raise UsageError(f"{uri.factory}() returned ragged rows, not two arrays") from error
     if x.dtype == object or (y.dtype == object and not all(isinstance(v, str) for v in y.flat)):
         raise UsageError(f"{uri.factory}() returned ragged or mixed values, not two arrays")
     return Raw(x, y), digest.of_arrays([x, y.astype(str) if y.dtype == object else y])

@@ -48,10 +48,7 @@ class Uri(NamedTuple):
 
     def record(self, root: Path, digest: str | None) -> Target:
         """Return the record of a model opened from here, its path relative to the configuration."""
-        place = self.place
-        if Path(place).is_absolute() and Path(place).resolve().is_relative_to(root.resolve()):
-            place = str(Path(place).resolve().relative_to(root.resolve()))
-        uri = str(self._replace(place=place.replace("\\", "/")))
+        uri = str(self._replace(place=relative(self.place, root)))
         return make(Target, kind="model", uri=uri, digest=digest)
 
     def path(self, root: Path) -> Path:
@@ -91,6 +88,13 @@ def parse(uri: str, root: Path = Path()) -> Uri:
             raise UsageError(f"no kind of target is called '{scheme}:'", hint=hint)
         raise UsageError(f"{place} does not exist", hint=f"looked in {root.absolute()}")
     return recognise(place, factory, root)
+
+
+def relative(place: str, root: Path) -> str:
+    """Return a path as records write it: with slashes, relative to `root` when inside it."""
+    if Path(place).is_absolute() and Path(place).resolve().is_relative_to(root.resolve()):
+        place = str(Path(place).resolve().relative_to(root.resolve()))
+    return place.replace("\\", "/")
 
 
 def parse_code(uri: str, root: Path = Path()) -> Uri | None:
