@@ -50,6 +50,7 @@ def scan(
     root: Path | None = None,
     trusted: Mapping[str, str] | None = None,
     digest: bool | None = None,
+    skip: Sequence[Path] = (),
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Report:
     """Scan files and folders.
@@ -60,12 +61,13 @@ def scan(
         trusted: Reasons by import name or by `sha256:` file digest, from the user's waivers.
         digest: Whether to hash each file; None hashes files up to 128 MiB, and all of them when
             a digest is trusted.
+        skip: Folders to leave out where they lie inside one that is walked: casemate's own records.
         progress: Called with a file's path, how many files are done, and how many there are.
 
     Raises:
         UsageError: A path does not exist.
     """
-    files = discover(paths, root or Path.cwd())
+    files = discover(paths, root or Path.cwd(), skip)
     verdicts: list[Verdict] = []
     findings: list[Finding] = []
     for done, found in enumerate(files):

@@ -23,8 +23,10 @@ class Found(NamedTuple):
     """Why it cannot be read; empty when it can."""
 
 
-def discover(paths: Sequence[str | Path], root: Path) -> list[Found]:
+def discover(paths: Sequence[str | Path], root: Path, skip: Sequence[Path] = ()) -> list[Found]:
     """List every file under `paths`; folders recursively, links to files and folders followed.
+
+    Folders in `skip` are left out unless they are given themselves.
 
     Raises:
         UsageError: A path does not exist.
@@ -34,7 +36,7 @@ def discover(paths: Sequence[str | Path], root: Path) -> list[Found]:
         path = Path(given)
         if not path.exists() and not path.is_symlink():
             raise UsageError(f"{path} does not exist", hint="give a file or a folder")
-        for each in _files(path):
+        for each in _files(path, skip):
             uri = _uri(each, root)
             found.setdefault(uri, Found(each, uri, _refusal(each)))
     return list(found.values())
@@ -58,7 +60,7 @@ def _refusal(path: Path) -> str:
     return "cannot be listed" if stat.S_ISDIR(mode) else "is not a regular file"
 
 
-def _files(top: Path) -> Iterator[Path]:
+def _files(top: Path, skip: Sequence[Path]) -> Iterator[Path]:
     """Yield files in order of their names, depth first, without recursion: folders nest freely."""
     waiting = [top]
     walked: set[tuple[int, int]] = set()
@@ -79,4 +81,10 @@ def _files(top: Path) -> Iterator[Path]:
             continue
         if identity != (0, 0):
             walked.add(identity)
-        waiting += [path / name for name in names]
+        waiting += [path / name for name in names if not _same(path / name, skip)]
+
+
+def _same(path: Path, others: Sequence[Path]) -> bool:
+    return any(
+        path.name == other.name and other.exists() and path.samefile(other) for other in others
+    )

@@ -46,7 +46,11 @@ def scan_paths(
     job = Job("scan", loaded, workspace, arguments={"paths": " ".join(str(p) for p in paths)})
     with job:
         report = scan(
-            paths, root=loaded.root, trusted=trusted(loaded.waivers, today()), progress=progress
+            paths,
+            root=loaded.root,
+            trusted=trusted(loaded.waivers, today()),
+            skip=(workspace.folder,) if workspace else (),
+            progress=progress,
         )
         job.add(*report.verdicts, *report.findings)
     bundle = job.bundle()._replace(bar=bar)
