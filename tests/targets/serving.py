@@ -141,7 +141,9 @@ async def oip_metadata(request: Request) -> Response:
         {
             "name": "iris",
             "platform": "numpy",
-            "inputs": [{"name": "rows", "datatype": "FP64", "shape": [-1, 4]}],
+            "inputs": [
+                {"name": "rows", "datatype": "FP64", "shape": [-1, len(request.app.state.columns)]}
+            ],
             "outputs": [{"name": "probabilities", "datatype": "FP64", "shape": [-1, 3]}],
         }
     )
@@ -162,13 +164,9 @@ async def oip_infer(request: Request) -> Response:
         tail = body[int(split or 0) :]
         assert len(tail) == size
         x = np.frombuffer(tail, "<f8").reshape(given["shape"])
-    p = probabilities(x)
-    label = {
-        "name": "label",
-        "datatype": "BYTES",
-        "shape": [len(p)],
-        "data": [f"class-{i}" for i in p.argmax(1)],
-    }
+    p = request.app.state.predict(x)
+    label = {"name": "label", "datatype": "BYTES", "shape": [len(p)]}
+    label["data"] = [f"class-{i}" for i in p.argmax(1)]
     out: dict[str, Any] = {"name": "probabilities", "datatype": "FP64", "shape": list(p.shape)}
     if not head.get("parameters", {}).get("binary_data_output"):
         out["data"] = p.ravel().tolist()
@@ -195,7 +193,10 @@ async def tf_metadata(request: Request) -> Response:
                                 "dense": {
                                     "dtype": "DT_FLOAT",
                                     "tensor_shape": {
-                                        "dim": [{"size": "-1", "name": ""}, {"size": "4"}],
+                                        "dim": [
+                                            {"size": "-1", "name": ""},
+                                            {"size": str(len(request.app.state.columns))},
+                                        ],
                                         "unknown_rank": False,
                                     },
                                     "name": "serving_default_dense:0",
@@ -217,78 +218,82 @@ async def tf_predict(request: Request) -> Response:
         rows = body["instances"]
         if isinstance(rows[0], dict):
             rows = [
-                row["dense"] if "dense" in row else [row[column] for column in COLUMNS]
+                row["dense"]
+                if "dense" in row
+                else [row[column] for column in request.app.state.columns]
                 for row in rows
             ]
-        return JSONResponse({"predictions": probabilities(rows).tolist()})
+        return JSONResponse({"predictions": request.app.state.predict(rows).tolist()})
     rows = body["inputs"]
     if isinstance(rows, dict):
         rows = (
             rows["dense"]
             if "dense" in rows
-            else np.array([rows[column] for column in COLUMNS]).T.tolist()
+            else np.array([rows[column] for column in request.app.state.columns]).T.tolist()
         )
-    return JSONResponse({"outputs": probabilities(rows).tolist()})
+    return JSONResponse({"outputs": request.app.state.predict(rows).tolist()})
 
 
 async def mlflow_score(request: Request) -> Response:
     kind = request.headers["content-type"]
     if kind == "text/csv":
         lines = list(csv.reader(io.StringIO((await request.body()).decode())))
-        assert tuple(lines[0]) == COLUMNS
-        return JSONResponse({"predictions": probabilities(lines[1:]).tolist()})
+        assert lines[0] == request.app.state.columns
+        return JSONResponse({"predictions": request.app.state.predict(lines[1:]).tolist()})
     assert kind == "application/json"
     body = await request.json()
     ((form, value),) = body.items()
     if form == "dataframe_split":
-        assert tuple(value["columns"]) == COLUMNS
+        assert value["columns"] == request.app.state.columns
         value = value["data"]
     elif form == "dataframe_records":
-        value = [[row[column] for column in COLUMNS] for row in value]
+        value = [[row[column] for column in request.app.state.columns] for row in value]
     else:
         assert form in ("inputs", "instances")
-    return JSONResponse({"predictions": probabilities(value).tolist()})
+    return JSONResponse({"predictions": request.app.state.predict(value).tolist()})
 
 
 async def sagemaker_score(request: Request) -> Response:
     kind, body = request.headers["content-type"], await request.body()
     if kind == "text/csv":
-        p = probabilities(list(csv.reader(io.StringIO(body.decode()))))
+        p = request.app.state.predict(list(csv.reader(io.StringIO(body.decode()))))
         text = "\n".join(",".join(map(repr, row)) for row in p.tolist())
         return Response(text, media_type="text/csv")
     if kind == "application/x-npy":
         out = io.BytesIO()
-        np.save(out, probabilities(np.load(io.BytesIO(body), allow_pickle=False)))
+        np.save(out, request.app.state.predict(np.load(io.BytesIO(body), allow_pickle=False)))
         return Response(out.getvalue(), media_type="application/x-npy")
     if kind == "application/jsonlines":
-        p = probabilities([json.loads(line)["features"] for line in body.splitlines()])
+        p = request.app.state.predict([json.loads(line)["features"] for line in body.splitlines()])
         lines = [{"score": row, "predicted_label": int(np.argmax(row))} for row in p.tolist()]
         return Response("\n".join(map(json.dumps, lines)), media_type="application/jsonlines")
     value = json.loads(body)
     if isinstance(value, dict):
         value = value["instances"]
     if isinstance(value[0], dict):
-        p = probabilities([row["features"] for row in value])
+        p = request.app.state.predict([row["features"] for row in value])
         rows = [{"predicted_label": int(np.argmax(r)), "score": r} for r in p.tolist()]
         return JSONResponse({"predictions": rows})
-    return JSONResponse(probabilities(value).tolist())
+    return JSONResponse(request.app.state.predict(value).tolist())
 
 
 async def json_score(request: Request) -> Response:
     body = await request.json()
     assert body["model"] == "iris"
     if "row" in body:
-        return JSONResponse({"result": {"scores": probabilities(body["row"])[0].tolist()}})
+        return JSONResponse(
+            {"result": {"scores": request.app.state.predict(body["row"])[0].tolist()}}
+        )
     rows = body["rows"]
     if isinstance(rows[0], dict):
-        rows = [[row[column] for column in COLUMNS] for row in rows]
-    p = probabilities(rows).tolist()
+        rows = [[row[column] for column in request.app.state.columns] for row in rows]
+    p = request.app.state.predict(rows).tolist()
     return JSONResponse({"result": [{"p": row, "id": i} for i, row in enumerate(p)]})
 
 
-def app() -> Starlette:
-    """Every protocol, one path each."""
-    return Starlette(
+def app(predict: Callable[[Any], Any] = probabilities, columns: Any = COLUMNS) -> Starlette:
+    """Every protocol, one path each, in front of one model: rows to scores or labels."""
+    made = Starlette(
         routes=[
             Route("/v2/models/{model}", oip_metadata),
             Route("/v2/models/iris/infer", oip_infer, methods=["POST"]),
@@ -299,3 +304,6 @@ def app() -> Starlette:
             Route("/json", json_score, methods=["POST"]),
         ]
     )
+    made.state.predict = lambda rows: np.asarray(predict(rows))
+    made.state.columns = list(columns)
+    return made

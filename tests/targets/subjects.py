@@ -441,3 +441,57 @@ SUBJECTS: list[Subject] = [
     Subject("python", function, SCORES, ("sklearn",)),
     Subject("python-labels", partial(function, "labels"), LABELS, ("sklearn",)),
 ]
+
+
+# --- endpoints: the scikit-learn pipeline behind a real server on loopback ---
+
+
+def endpoint(folder: Path, address: str, template: str = "", *, answers: str = "scores") -> Made:
+    """The wine pipeline served over HTTP; `address` is a URI with {} for host and port."""
+    import contextlib
+
+    import joblib
+
+    from tests.targets.serving import app, serve
+
+    made = sklearn_frame(folder) if answers == "frame" else sklearn_file(folder)
+    model = joblib.load(folder / made.uri.partition(":")[2])
+    columns = [encoding.name for encoding in made.data.encodings]
+    if template:
+        (folder / "body.json").write_text(template, encoding="utf-8")
+
+    def predict(rows: Any) -> Any:
+        if answers == "frame":
+            import pandas as pd
+
+            return model.predict_proba(pd.DataFrame(rows, columns=columns))
+        x = np.array(rows, np.float64)
+        return model.predict(x) if answers == "labels" else model.predict_proba(x)
+
+    stack = contextlib.ExitStack()
+    host = stack.enter_context(serve(app(predict, columns)))
+    return Made(address.format(host), made.data, stack.close)
+
+
+_HTTP = ("httpx", "starlette", "uvicorn", "sklearn")
+
+
+def _endpoint(name: str, address: str, gives: Capabilities = SCORES, **made: Any) -> Subject:
+    needs = (*_HTTP, "pandas") if made.get("answers") == "frame" else _HTTP
+    return Subject(name, partial(endpoint, address, **made), gives, needs, fixed_digest=False)
+
+
+SUBJECTS += [
+    _endpoint("http-oip", "http+oip://{}/v2/models/iris"),
+    _endpoint("http-oip-binary", "http+oip-binary://{}/v2/models/iris"),
+    _endpoint("http-tfserving", "http+tfserving://{}/v1/models/iris"),
+    _endpoint("http-mlflow", "http+mlflow://{}/invocations"),
+    _endpoint("http-mlflow-labels", "http+mlflow://{}/invocations", LABELS, answers="labels"),
+    _endpoint("http-mlflow-frame", "http+mlflow://{}/invocations", answers="frame"),
+    _endpoint("http-sagemaker", "http+sagemaker://{}/sagemaker/invocations"),
+    _endpoint(
+        "http-json",
+        "http+json://{}/json#template=body.json&answer=result[*].p",
+        template='{"model": "iris", "rows": "$inputs"}',
+    ),
+]
