@@ -52,7 +52,7 @@ def test_numbers_as_class_names_are_the_labels(tmp_path: Path) -> None:
 def test_pictures_are_not_scaled_or_turned(tmp_path: Path) -> None:
     write(tmp_path / "d" / "a" / "1.png", (4, 6))
     write(tmp_path / "d" / "b" / "1.png", (6, 4))
-    with pytest.raises(UsageError, match="differ in size, e.g. 6x4 and 4x6"):
+    with pytest.raises(UsageError, match=r"differ in size, e\.g\. 6x4 and 4x6"):
         open_data("d", root=tmp_path)
 
 
