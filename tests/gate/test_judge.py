@@ -121,6 +121,16 @@ def test_a_file_not_read_to_its_end_is_a_note_where_artifacts_are_not_asked_for(
     assert ruling(trials=[trial(MOSTLY)], verdicts=[part], bar=bar).answer == "yes"
 
 
+def test_a_file_not_read_to_its_end_can_be_accepted_by_waiving_all_that_was_found_in_it():
+    part = verdict("no", bytes_refused=12, reasons=("truncated",))
+    found = [finding("moderate", "truncated"), finding("low", "odd")]
+    both = [Waiver(f.fingerprint, "vendor file", date(2027, 1, 1)) for f in found]
+    assert ruling(found, verdicts=[part], waivers=both[:1]).answer == "cannot-tell"
+    said = ruling(found, verdicts=[part], waivers=both)
+    assert said.answer == "yes"
+    assert any("every finding in it is waived" in reason for reason in said.reasons)
+
+
 def test_a_waiver_holds_until_its_last_day_then_the_finding_counts_again():
     bad = finding()
     live = Waiver(bad.fingerprint, "being replaced", date(2026, 12, 1))

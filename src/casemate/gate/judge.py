@@ -19,7 +19,7 @@ from casemate.records.make import make
 from casemate.records.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Sequence, Set
     from datetime import date
 
     from casemate.catalog.entries import Bar
@@ -74,7 +74,9 @@ def judge(
     _weigh_findings(open_findings, bar, baseline, scales)
     _weigh_floors(trials, bar, scales)
     _weigh_regressions(trials, bar, baseline, scales)
-    _weigh_completeness(trials, verdicts, bar, baseline, scales)
+    excused = {f.target.uri for f in findings} - {f.target.uri for f in open_findings}
+    _weigh_files(verdicts, bar, baseline, excused, scales)
+    _weigh_trials(trials, bar, baseline, scales)
     if not findings and not trials and not verdicts:
         scales.missing.append("nothing was scanned and nothing was attacked")
     answer = "no" if scales.against else "cannot-tell" if scales.missing else "yes"
@@ -202,26 +204,38 @@ def _weigh_regressions(
     scales.rests_on += [c.trial.id for c in comparisons if c.trial is not None and c.change]
 
 
-def _weigh_completeness(
-    trials: Sequence[Trial],
+def _weigh_files(
     verdicts: Sequence[Verdict],
     bar: Bar,
     baseline: Baseline | None,
+    excused: Set[str],
     scales: _Scales,
 ) -> None:
-    looks_for_new = baseline is not None and bar.new is not None
+    needed = bar.artifact is not None or _looks_for_new(bar, baseline)
     for verdict in verdicts:
-        if verdict.question == "artifact-is-clean" and is_incomplete(verdict):
-            why = verdict.reasons[-1] if verdict.reasons else "no reason given"
-            note = f"{verdict.target.uri} could not be read to its end: {why}"
-            needed = bar.artifact is not None or looks_for_new
+        if verdict.question != "artifact-is-clean" or not is_incomplete(verdict):
+            continue
+        why = verdict.reasons[-1] if verdict.reasons else "no reason given"
+        note = f"{verdict.target.uri} could not be read to its end: {why}"
+        if verdict.target.uri in excused:
+            scales.notes.append(f"{note} (accepted: every finding in it is waived)")
+        else:
             (scales.missing if needed else scales.notes).append(note)
+
+
+def _weigh_trials(
+    trials: Sequence[Trial], bar: Bar, baseline: Baseline | None, scales: _Scales
+) -> None:
+    needed = bar.attack is not None or _looks_for_new(bar, baseline)
     for trial in trials:
         if not finished(trial):
             what = describe(trial.attack, trial.norm, trial.eps)
             note = f"{what} on {trial.target.uri} is {trial.state}"
-            needed = bar.attack is not None or looks_for_new
             (scales.missing if needed else scales.notes).append(note)
+
+
+def _looks_for_new(bar: Bar, baseline: Baseline | None) -> bool:
+    return baseline is not None and bar.new is not None
 
 
 def _count(n: int, one: str, many: str) -> str:
