@@ -1,0 +1,193 @@
+"""HopSkipJump, in l2 and linf: the smallest change, from labels alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from casemate.attack.evasion.borders import Border, per_row
+from casemate.attack.evasion.square import planes
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from casemate.attack.oracle import Labels
+    from casemate.targets.capabilities import Array, Ints
+
+    Rows = npt.NDArray[np.int64]
+    Doubles = npt.NDArray[np.float64]
+
+SEARCH = 7
+"""Questions of one search along a curve."""
+PROBE = 0.1
+"""Length of a probe, as a share of the present distance."""
+MEMORY = 0.4
+"""Weight of the last normal in the next: from step to step it changes little."""
+_CELLS = 1 << 23
+_TINY = 1e-12
+
+
+def hopskipjump(
+    oracle: Labels,
+    x: Array,
+    y: Ints,
+    *,
+    rng: np.random.Generator,
+    norm: str,
+    steps: int,
+    probes: int,
+    starts: int,
+    band: int,
+) -> None:
+    """Walk along the decision border: estimate its normal from labels, jump, search, repeat.
+
+    Chen, Jordan and Wainwright 2020, "HopSkipJumpAttack: a query-efficient decision-based attack"
+    (arXiv 1904.02144). Decision-based. We differ in starting from the nearest inputs of other
+    classes in the batch; in probing images with low frequencies only, after Li et al. 2020 (QEBA,
+    arXiv 2005.14137); in keeping a share of the last normal; and, in l2, in searching on the
+    half-circle between the present point and the input, on which a flat border's nearest point
+    lies (Shi et al. 2023, CGBA, arXiv 2308.03163), so that no step length has to be found.
+
+    Args:
+        oracle: The door to the model.
+        x: Inputs (n, ...).
+        y: True classes (n,).
+        rng: Source of starts and probes.
+        norm: `l2` or `linf`.
+        steps: Estimates of the normal; the budget may end the walk before.
+        probes: Questions of the first estimate; the t-th takes sqrt(t) times as many.
+        starts: Inputs of other classes tried as a start.
+        band: Frequencies per axis that the probes of an image hold; 0: by the size of the image.
+    """
+    border = Border(oracle, x, y, norm)
+    rows, at = border.start(starts, rng)
+    normal = np.zeros_like(at)
+    for step in range(1, steps + 1):
+        left = oracle.left(rows)
+        if left is not None:
+            able = left > SEARCH
+            rows, at, normal, left = rows[able], at[able], normal[able], left[able]
+        if not len(rows):
+            return
+        wanted = int(probes * step**0.5)
+        count = _share_out(wanted, left, len(rows), last=step == steps)
+        fresh = _normals(border, rows, at, count, band, rng)
+        normal = MEMORY * normal + fresh
+        at = _jump_l2(border, rows, at, normal) if norm == "l2" else _jump(border, rows, at, normal)
+
+
+def _share_out(wanted: int, left: Rows | None, n: int, *, last: bool) -> Rows:
+    """Return the probes of each row, so that no small rest of its budget is left over."""
+    if left is None:
+        return np.full(n, wanted)
+    able = left - SEARCH
+    spends_all = last | (able < wanted + 0.7 * (wanted + SEARCH))
+    return np.where(spends_all, able, wanted)
+
+
+def _normals(
+    border: Border, rows: Rows, at: Array, count: Rows, band: int, rng: np.random.Generator
+) -> Array:
+    """Return the estimated normal (n, ...) of the border at `at`, towards the wrong side."""
+    cells = max(1, at[0].size)
+    out = np.zeros_like(at)
+    size = max(1, _CELLS // (cells * max(1, int(count.max()))))
+    for first in range(0, len(rows), size):
+        part = slice(first, first + size)
+        out[part] = _normal(border, rows[part], at[part], count[part], band, rng)
+    return out
+
+
+def _normal(
+    border: Border, rows: Rows, at: Array, count: Rows, band: int, rng: np.random.Generator
+) -> Array:
+    where = np.repeat(np.arange(len(rows)), count)
+    code, noise = _noise(at[:1], len(where), band, rng)
+    length = PROBE * border.distance(rows, at)
+    if border.norm == "linf":
+        length = length * np.sqrt(at[0].size)
+    noise *= per_row(length[where], noise)
+    noise += at[where]
+    fooled, _ = border.ask(noise, rows[where])
+    sign = np.where(fooled, 1.0, -1.0)
+    starts = np.concatenate([[0], np.cumsum(count)[:-1]])
+    mean = np.add.reduceat(sign, starts) / count
+    # Where every probe agrees the mean carries the direction, elsewhere it is only noise.
+    weight = sign - np.where(np.abs(mean) == 1, 0, mean)[where]
+    code *= per_row(weight.astype(code.dtype), code)
+    total = np.add.reduceat(code, starts, axis=0) / per_row(np.sqrt(count), code).astype(code.dtype)
+    return _decode(total, at[:1])
+
+
+def _jump_l2(border: Border, rows: Rows, at: Array, normal: Array) -> Array:
+    """Return the border's point on the half-circle over input and `at`, in the normal's plane."""
+    x = border.x[rows]
+    radius = border.distance(rows, at)
+    there = (at - x) / per_row(np.maximum(radius, _TINY), at)
+    along = (there * normal).reshape(len(at), -1).sum(axis=1)
+    side = normal - per_row(along, at) * there
+    length = np.linalg.norm(side.reshape(len(at), -1), axis=1)
+    side = side / per_row(np.maximum(length, _TINY), at)
+    near, far = np.zeros(len(at)), np.full(len(at), np.pi / 2)
+    for _ in range(SEARCH):
+        angle = (near + far) / 2
+        turned = per_row(np.cos(angle), at) * there + per_row(np.sin(angle), at) * side
+        fooled, tried = border.ask(x + per_row(radius * np.cos(angle), at) * turned, rows)
+        near, far = np.where(fooled, angle, near), np.where(fooled, far, angle)
+        at = np.where(per_row(fooled, at), tried, at)
+    return at
+
+
+def _jump(border: Border, rows: Rows, at: Array, normal: Array) -> Array:
+    """Return a nearer point of the border in linf: go to the corner, then shrink the cube."""
+    x = border.x[rows]
+    radius = border.distance(rows, at)
+    reached = at.copy()
+    open_ = np.ones(len(at), bool)
+    for share in (2.0, 0.5):
+        i = np.flatnonzero(open_)
+        if not len(i):
+            break
+        edge = per_row(radius[i], at)
+        aim = at[i] + share * edge * np.sign(normal[i])
+        aim = np.clip(aim, x[i] - edge, x[i] + edge)
+        fooled, tried = border.ask(aim, rows[i])
+        reached[i[fooled]] = tried[fooled]
+        open_[i[fooled]] = False
+    return border.shrink(rows, reached, SEARCH - 2)
+
+
+def _noise(like: Array, n: int, band: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return n unit vectors shaped like an input, and their coefficients."""
+    channels, height, width = planes(like).shape[1:]
+    tall, wide = _band(height, band), _band(width, band)
+    code = rng.standard_normal((n, channels, tall, wide), dtype=np.float32).astype(like.dtype)
+    code /= per_row(np.linalg.norm(code.reshape(n, -1), axis=1), code).astype(like.dtype)
+    return code, _decode(code, like)
+
+
+def _decode(code: Array, like: Array) -> Array:
+    """Return the inputs (n, ...) whose cosine coefficients are `code` (n, channels, ...)."""
+    out = np.empty((len(code), *like.shape[1:]), like.dtype)
+    view = planes(out)
+    height, width = view.shape[2:]
+    rows, columns = _cosines(height, code.shape[2]), _cosines(width, code.shape[3])
+    if height == code.shape[2] and width == code.shape[3]:
+        view[...] = code
+    else:
+        view[...] = rows.T.astype(code.dtype) @ code @ columns.astype(code.dtype)
+    return out
+
+
+def _band(side: int, band: int) -> int:
+    """Return how many frequencies to probe along a side: small sides and vectors whole."""
+    return min(side, band or max(14, side // 4))
+
+
+def _cosines(side: int, count: int) -> Doubles:
+    """Return the first `count` rows of the orthonormal cosine transform (DCT-II) of `side`."""
+    k, t = np.arange(count)[:, None], np.arange(side)[None]
+    basis = np.cos(np.pi * (t + 0.5) * k / side) * np.sqrt(2 / side)
+    basis[0] /= np.sqrt(2)
+    return np.asarray(basis)
