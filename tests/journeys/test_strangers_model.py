@@ -33,7 +33,7 @@ def assessed(folder, *words):
 
 
 def tried(report):
-    return {trial["attack"] for trial in report["trials"]}
+    return {attack["attack"] for attack in report["attacks"]}
 
 
 def test_a_scikit_learn_pipeline_on_a_table(tmp_path):
@@ -72,7 +72,7 @@ def test_a_scikit_learn_pipeline_on_a_table(tmp_path):
     assert "4 columns learned" in said
     report = assessed(tmp_path)
     assert "evasion-tabular" in tried(report)
-    assert report["trials"][0]["clean"]["value"] > 0.8
+    assert report["attacks"][0]["clean"]["value"] > 0.8
 
 
 def test_a_torch_image_classifier(tmp_path):
@@ -143,7 +143,7 @@ def test_an_onnx_file_from_a_package(tmp_path):
     )
     report = assessed(tmp_path)
     assert tried(report)
-    assert report["trials"][0]["clean"]["value"] == 1.0
+    assert report["attacks"][0]["clean"]["value"] == 1.0
 
 
 def test_what_is_missing_is_one_line(tmp_path):

@@ -15,6 +15,6 @@ def test_the_command_repeats_the_trial(project, capsys):
     assert main([*words[1:], "--format", "json", "--quiet", "--fresh"]) == 0
     import json
 
-    again = json.loads(capsys.readouterr().out)["trials"][0]
+    again = json.loads(capsys.readouterr().out)["attacks"][0]
     assert again["params"] == done.trial.params
     assert again["robust"]["value"] == done.trial.robust.value

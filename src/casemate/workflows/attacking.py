@@ -115,6 +115,7 @@ def take_step(
 ) -> Trial:
     """Run one attack, or take the trial an earlier run kept for the very same inputs."""
     entry = loader.entry("attacks", attack, Attack)
+    params = loader.params(entry, params)
     key = _key(opened, loaded, attack, params, budget, seed, inputs)
     trial = None if fresh else _kept(job, key)
     if trial is None:
