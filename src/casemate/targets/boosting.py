@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,8 +89,7 @@ def open_lightgbm(uri: str, *, vet: Vet | None, settings: Settings, device: str 
     if parts.factory is None:
         path = parts.path(settings.root)
         identity: str | None = digest.of_path(path)
-        text = path.read_bytes()
-        if not text.startswith(b"tree\n") or b"\nend of trees" not in text:
+        if not _whole(path.read_bytes()):
             raise _damaged(path, "LightGBM")
         try:
             booster = lgb.Booster(model_file=str(path))
@@ -147,6 +147,22 @@ def _order(names: Sequence[str], settings: Settings) -> list[int] | None:
             hint=f"the data has {', '.join(have[:12])}",
         )
     return [position[name] for name in names]
+
+
+def _whole(text: bytes) -> bool:
+    """Whether a LightGBM file is complete; its reader crashes the process on some that are not."""
+    text = text.replace(b"\r\n", b"\n")
+    head, _, trees = text.partition(b"\n\n")
+    sizes = re.search(rb"^tree_sizes=([\d ]*)$", head, re.MULTILINE)
+    end = trees.find(b"end of trees")
+    return (
+        head.startswith(b"tree\n")
+        and end >= 0
+        and b"\nend of parameters" in trees[end:]
+        and sizes is not None
+        and trees[:end].count(b"Tree=") == len(sizes[1].split())
+        and sum(int(size) for size in sizes[1].split()) == end
+    )
 
 
 def _library(name: str) -> Any:

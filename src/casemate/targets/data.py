@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _TABLES = frozenset({".csv", ".tsv", ".parquet", ".pq"})
 _SAMPLE = 16
-"""Inputs a model is tried on when it is opened."""
+"""Inputs a model is tried on when it is opened; spread, as data may be sorted by class."""
 
 
 class Data(NamedTuple):
@@ -126,7 +126,7 @@ def describe(data: Data, settings: Settings | None = None) -> Settings:
     return known._replace(
         bounds=(data.lower, data.upper),
         shape=known.shape or data.x.shape[1:],
-        sample=data.x[:_SAMPLE],
+        sample=data.x[np.linspace(0, len(data.x) - 1, min(_SAMPLE, len(data.x))).astype(int)],
         columns=data.columns,
         encodings=data.encodings,
         class_names=data.classes,

@@ -79,7 +79,8 @@ def _without_ones(shape: Shape) -> Shape:
 
 
 def _shown(shape: Shape) -> str:
-    return "(" + ", ".join("any" if size < 1 else str(size) for size in shape) + ")"
+    sizes = ["any" if size < 1 else str(size) for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 def _fits(given: Shape, shape: Shape) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from casemate.errors import MissingExtra, UsageError
+from casemate.errors import MissingExtra, TargetError, UsageError
 from casemate.targets import arrays, digest, factory
 from casemate.targets.encoding import Encoding, decode, decode_all
 from casemate.targets.layout import Layout, between
@@ -111,42 +111,63 @@ def wrap(
             return lambda x: np.asarray(_quiet(function, rows(x)))
         return lambda x: np.asarray(_quiet(function, rows(layout.array(x))))
 
-    methods = [m for m in ("predict_proba", "decision_function") if hasattr(model, m)]
-    if not methods:
+    def labels_alone(*more: str) -> arrays.LabelModel:
         return arrays.build_labels(
-            plain("predict"), target, settings, shape=shape, names=_listed(names), notes=notes
-        )
-    if names is None and methods[-1] == "decision_function":
-        names, methods = np.array([-1, 1]), ["decision_function"]  # an outlier detector
-    built = [
-        arrays.build(
-            plain(method),
+            plain("predict"),
             target,
-            settings._replace(scores=_kind(method)),
+            settings,
             shape=shape,
             names=_listed(names),
-            notes=notes,
+            notes=(*notes, *more),
         )
-        for method in methods
-    ]
-    return _agreeing(built, plain("predict") if hasattr(model, "predict") else None, settings)
 
-
-def _agreeing(
-    built: list[arrays.ArrayModel], predict: arrays.Ask | None, settings: Settings
-) -> arrays.ArrayModel:
-    """Return the first whose largest score is what predict says; SVC's probabilities may not be."""
-    if predict is None or settings.threshold is not None or settings.sample is None:
-        return built[0]
+    methods = [m for m in ("predict_proba", "decision_function") if hasattr(model, m)]
+    if not methods:
+        return labels_alone()
+    if names is None and methods[-1] == "decision_function":
+        names, methods = np.array([-1, 1]), ["decision_function"]  # an outlier detector
+    own = _own_threshold(model) if settings.threshold is None else None
+    if own is not None:
+        methods = methods[:1]
+        notes += (f"the model's own threshold {own:g} is used",)
+    built = []
+    for method in methods:
+        wanted = settings._replace(scores=_kind(method), threshold=own or settings.threshold)
+        try:
+            built.append(
+                arrays.build(
+                    plain(method), target, wanted, shape=shape, names=_listed(names), notes=notes
+                )
+            )
+        except TargetError:
+            if method != "decision_function":
+                raise  # one column per pair of classes is no score per class
+    if not hasattr(model, "predict") or settings.threshold is not None or settings.sample is None:
+        return built[0] if built else labels_alone()
+    said = labels_alone()
     x = settings.sample
-    said = arrays.answer(predict, x)
-    for model in built:
-        labels = model.labels(x)
-        pairs = {(label, str(name)) for label, name in zip(labels, said.ravel(), strict=False)}
-        if len(pairs) == len({label for label, _ in pairs}) == len({name for _, name in pairs}):
-            return model
-    built[0].notes += ("the model's predict does not always answer its largest score",)
-    return built[0]
+    agreeing = [one for one in built if np.array_equal(one.labels(x), said.labels(x))]
+    if agreeing:
+        return agreeing[0]
+    if built and built[0].kind == "probabilities" and _mostly_agree(built[0], said, x):
+        built[0].notes += ("the model's predict does not always answer its largest score",)
+        return built[0]
+    said.notes += ("the model's scores are not used: its predict answers other classes",)
+    return said
+
+
+def _mostly_agree(model: arrays.ArrayModel, said: arrays.LabelModel, x: Array) -> bool:
+    return bool((model.labels(x) == said.labels(x)).mean() >= 0.8)
+
+
+def _own_threshold(model: Any) -> float | None:
+    """Return the probability at which a classifier with a tuned or fixed threshold says yes."""
+    threshold = getattr(model, "best_threshold_", None)
+    if threshold is None and type(model).__name__ == "FixedThresholdClassifier":
+        threshold = model.threshold
+    if not isinstance(threshold, int | float) or not hasattr(model, "predict_proba"):
+        return None
+    return float(threshold) if 0 < threshold < 1 else None
 
 
 def _kind(method: str) -> Any:
