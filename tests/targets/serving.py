@@ -39,9 +39,13 @@ def probabilities(x: Any) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def serve(app: Any) -> Iterator[str]:
-    """Run an ASGI app in a thread and yield its host:port."""
-    listener = socket.socket()
+def serve(app: Any, *, nagle: bool = True) -> Iterator[str]:
+    """Run an ASGI app in a thread and yield its host:port.
+
+    A socket made without naming TCP, as uvicorn's own workers make theirs, is one on which asyncio
+    leaves Nagle's algorithm on.
+    """
+    listener = socket.socket(proto=0 if nagle else socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="critical", lifespan="off", loop="asyncio")
     server = uvicorn.Server(config)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -247,6 +249,17 @@ def test_inputs_that_must_not_be_sent(host: str) -> None:
         model.labels(bad)
     with pytest.raises(TargetError, match="the endpoint takes"):
         model.labels(X[:, :3])
+    model.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets one acknowledge at once")
+def test_head_and_body_in_two_packets_cost_no_delay(host: str) -> None:
+    model = open_target(f"http+oip://{host}/v2/models/iris", settings=SETTINGS)
+    assert isinstance(model, Labels)
+    start = time.monotonic()
+    for _ in range(50):
+        model.labels(X[:1])
+    assert time.monotonic() - start < 50 * 0.03
     model.close()
 
 

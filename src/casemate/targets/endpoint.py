@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     """Inputs (n, ...) to the decoded answer; None: too large a question, ask with fewer."""
 
 _PROBE = 4
+_LARGEST = 1 << 20
+"""Numbers in one question; about 20 MB of JSON."""
 _SAME = 1e-6
 """Servers that batch or thread answer equal questions this closely."""
 
@@ -167,6 +169,7 @@ def build(
     stated = settings.shape is not None or settings.sample is not None
     sample = answers.sample(settings, None if stated else said)
     batch = 1 if single else max(1, settings.batch)
+    batch = min(batch, max(1, _LARGEST // max(1, sample[0].size)))
     if expects is not None and expects.shape and expects.shape[0] > 0:
         batch = min(batch, expects.shape[0])
     notes: list[str] = []
@@ -182,8 +185,9 @@ def build(
         if classes is None:
             raise UsageError(
                 "the endpoint answers with labels, which do not tell how many classes there are",
-                hint="state classes, or give the data it is to be attacked with",
+                hint="classes = N under [model]",
             )
+        notes.append("the endpoint answers labels alone: only decision-based attacks apply")
         same = labels_of(first, found, len(asked), names) == labels_of(
             again, found, len(asked), names
         )

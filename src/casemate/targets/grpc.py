@@ -56,6 +56,7 @@ class Channel:
         options = (
             ("grpc.enable_http_proxy", 0),
             ("grpc.enable_retries", 0),
+            ("grpc.service_config_disable_resolution", 1),
             ("grpc.max_receive_message_length", MAX_ANSWER),
             ("grpc.max_send_message_length", -1),
         )
