@@ -105,7 +105,7 @@ def trial(
         "eps": eps,
         "inputs": n,
         "clean": share("accuracy", right, n),
-        "robust": share("accuracy", robust, n) if eps else None,
+        "robust": share("accuracy", robust, n),
         "cost": make(
             Cost,
             forward=41 * n,
@@ -115,6 +115,7 @@ def trial(
             cpu_s=6.1,
         ),
         "outcomes": tuple(outcomes),
+        "measures": () if eps else (make(Measure, name="median-distance", value=reach, n=n),),
         "adversarial": blob,
     }
     return make(Trial, **{**fields, **changes})

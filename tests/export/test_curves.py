@@ -49,7 +49,7 @@ def test_the_union_takes_the_worst_case_of_each_input():
     assert shares(curve.worst) == [(0.0, 1.0), (0.1, 0.5), (0.3, 0.0)]
 
 
-def test_inputs_only_one_attack_saw_still_count():
+def test_attacks_on_different_inputs_are_drawn_over_all_of_them():
     curve = robustness([of(outcome(0, 0.1)), of(outcome(5, None))], "linf")
     assert curve.n == 2
     assert curve.worst[-1].share == 0.5
@@ -63,10 +63,24 @@ def test_an_attack_at_a_fixed_radius_is_a_dot_there():
     assert curve.worst[-1].x == 0.1
 
 
-def test_an_unknown_outcome_is_left_out_and_not_counted_as_held():
+def test_an_unknown_outcome_counts_as_holding_as_in_the_trials_own_figure():
     rows = [outcome(0, 0.1), make(Outcome, index=1, label=0, clean=True, success=None)]
-    assert robustness([of(*rows)], "linf").n == 1
-    assert robustness([of(rows[1])], "linf") is None
+    assert shares(robustness([of(*rows)], "linf").worst) == [(0.0, 1.0), (0.1, 0.5)]
+
+
+def test_inputs_no_search_tried_do_not_look_safe_at_small_radii():
+    search = of(*(outcome(i, 0.01) for i in range(10)))
+    fixed = of(*(outcome(i, 0.1) for i in range(15)), eps=0.1)
+    curve = robustness([search, fixed], "linf")
+    assert curve.n == 10
+    assert shares(curve.worst)[:2] == [(0.0, 1.0), (0.01, 0.0)]
+
+
+def test_without_a_search_the_curve_is_known_at_the_radii_alone():
+    rows = [outcome(0, 0.03), outcome(1, 0.09), outcome(2, None)]
+    curve = robustness([of(*rows, eps=0.1), of(*rows, eps=0.2)], "linf")
+    assert not curve.known_between
+    assert [one.x for one in curve.worst] == [0.0, 0.1, 0.2]
 
 
 def test_recall_counts_the_rare_class_alone():

@@ -118,7 +118,7 @@ def _scan_reasons(bundle: Bundle) -> list[str]:
             f" {count(unread, 'could not be read to its end', 'could not be read to their end')}."
         )
     worst = next((one for one in open_findings(bundle) if one.trial is None), None)
-    if worst is None:
+    if worst is None or not worst.severity.at_least(Severity.IMPORTANT):
         return [text]
     where = shorten(clean(place(worst)), 160)
     return [
@@ -129,19 +129,26 @@ def _scan_reasons(bundle: Bundle) -> list[str]:
 
 def _attack_reasons(trials: list[Trial]) -> list[str]:
     lines = []
-    for norm in dict.fromkeys(one.norm for one in trials if one.family == "evasion"):
-        worst = worst_trial(one for one in trials if one.norm == norm)
-        if worst is None or worst.robust is None:
-            continue
-        measure = MEASURES.get(worst.clean.name, worst.clean.name)
-        change = "under attack"
-        if worst.eps is not None:
-            change = f"within a change of {number(worst.eps)} ({NORMS.get(norm or '', norm)})"
-        lines.append(
-            f"{measure.capitalize()} falls from {percent(worst.clean.value)} to "
-            f"{percent(worst.robust.value)} {change}, by {worst.attack}"
-            f"{'; 95 % interval ' + interval(worst.robust) if interval(worst.robust) else ''}."
+    evasion = [one for one in trials if one.family == "evasion"]
+    for norm in dict.fromkeys(one.norm for one in evasion):
+        of_norm = [one for one in evasion if one.norm == norm]
+        worst = worst_trial(of_norm)
+        nearest = min(
+            ((value, one.attack) for one in of_norm if (value := median_distance(one)) is not None),
+            default=None,
         )
+        if worst is not None and worst.robust is not None:
+            measure = MEASURES.get(worst.clean.name, worst.clean.name)
+            change = f"{number(worst.eps)} ({NORMS.get(norm or '', norm)})"
+            tail = f"; 95 % interval {interval(worst.robust)}" if interval(worst.robust) else ""
+            lines.append(
+                f"{measure.capitalize()} falls from {percent(worst.clean.value)} to "
+                f"{percent(worst.robust.value)} within a change of {change}, "
+                f"by {worst.attack}{tail}."
+            )
+        if nearest is not None:
+            change = f"{number(float(f'{nearest[0]:.3g}'))} ({NORMS.get(norm or '', norm)})"
+            lines.append(f"Half the inputs are fooled by a change of {change}, by {nearest[1]}.")
     for trial in trials:
         if trial.family == "extraction":
             lines += [
@@ -167,11 +174,22 @@ def by_target(trials: Iterable[Trial]) -> dict[tuple[str, str], list[Trial]]:
 
 
 def worst_trial(trials: Iterable[Trial]) -> Trial | None:
-    """Return the trial that left the lowest robust measure, None where none has one."""
-    measured = [one for one in trials if one.robust is not None and one.robust.value is not None]
-    return min(
-        measured, key=lambda one: one.robust.value or 0.0 if one.robust else 1.0, default=None
-    )
+    """Return the attack within a radius that left the lowest measure, None where there is none.
+
+    A search for the smallest change is left out: it ends with every input fooled, at any distance.
+    """
+    held = [
+        (one.robust.value, one)
+        for one in trials
+        if one.eps is not None and one.robust is not None and one.robust.value is not None
+    ]
+    return min(held, key=lambda pair: pair[0], default=(0.0, None))[1]
+
+
+def median_distance(trial: Trial) -> float | None:
+    """Return the change that fools half the inputs, for a search for the smallest change."""
+    found = (one.value for one in trial.measures if one.name == "median-distance")
+    return next(found, None) if trial.eps is None else None
 
 
 def first_steps(bundle: Bundle, limit: int = 5) -> list[Step]:

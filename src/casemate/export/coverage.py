@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from casemate.export.report import Bundle, file_verdicts, gate_verdict, open_findings
+from casemate.export.wording import count
 
 if TYPE_CHECKING:
     from casemate.records.verdict import Verdict
@@ -57,13 +58,15 @@ def gaps(bundle: Bundle) -> list[Gap]:
             found.append(Gap(verdict.target.uri, why, True))
     for trial in bundle.trials:
         unknown = sum(1 for one in trial.outcomes if one.success is None)
+        inputs = f"{trial.attack} on {count(unknown, 'input')}"
         if trial.state in ("interrupted", "failed"):
             what = f"{trial.attack} on {trial.target.uri}"
             found.append(Gap(what, f"the attack was {trial.state}: the figures are partial", True))
+        elif unknown and trial.state == "budget-spent":
+            why = "the budget ended first; they count as holding, so the figure is at most this"
+            found.append(Gap(inputs, why, False))
         elif unknown:
-            inputs = "1 input" if unknown == 1 else f"{unknown} inputs"
-            what = f"{trial.attack} on {inputs}"
-            found.append(Gap(what, "the target gave no usable answer", True))
+            found.append(Gap(inputs, "the target gave no usable answer", True))
     gate = gate_verdict(bundle)
     if gate is not None and gate.answer == "cannot-tell":
         why = gate.reasons[0] if gate.reasons else "its measurements are missing"
@@ -73,7 +76,7 @@ def gaps(bundle: Bundle) -> list[Gap]:
             what = f"{threat.attack} against {threat.component}"
             found.append(Gap(what, f"no attack of this run tried it. {threat.why}", False))
     found += [Gap("", note, False) for note in bundle.run.notes]
-    return found
+    return sorted(found, key=lambda gap: not gap.blocks)
 
 
 def deciding(bundle: Bundle) -> frozenset[str]:

@@ -43,6 +43,8 @@ class Robustness(NamedTuple):
     measure: str
     n: int
     worst: list[Point]
+    known_between: bool
+    """Whether an attack looked for the smallest change, so that the curve is known between dots."""
     lines: list[tuple[str, list[Point]]]
     """Attacks that look for the smallest change; the others are dots."""
     dots: list[Dot]
@@ -60,8 +62,11 @@ def robustness(trials: Sequence[Trial], norm: str) -> Robustness | None:
     measured = [(one, rows) for one, rows in measured if rows]
     if not measured:
         return None
+    free = [(one, rows) for one, rows in measured if one.eps is None]
     reach = _reach(measured)
+    shared = _shared(free or measured, measured)
     union = _union(rows for _, rows in measured)
+    union = {index: least for index, least in union.items() if index in shared}
     lines, dots = [], []
     for one, rows in measured:
         own = _union([rows])
@@ -69,16 +74,18 @@ def robustness(trials: Sequence[Trial], norm: str) -> Robustness | None:
             lines.append((one.attack, _curve(own, reach)))
         else:
             dots.append(Dot(one.attack, _point(own, one.eps)))
-    measure = measured[0][0].clean.name
-    return Robustness(norm, measure, len(union), _curve(union, reach), lines, dots)
+    if free:
+        worst = _curve(union, reach)
+    else:
+        worst = [_point(union, at) for at in sorted({0.0, *(dot.point.x for dot in dots)})]
+    return Robustness(norm, measured[0][0].clean.name, len(union), worst, bool(free), lines, dots)
 
 
 def counted(trial: Trial) -> list[Outcome]:
     """Return the outcomes the trial's measure rests on: for recall, those of the rare class."""
-    told = [one for one in trial.outcomes if one.success is not None]
     if trial.clean.name.startswith("recall"):
-        return [one for one in told if one.label == 1] or told
-    return told
+        return [one for one in trial.outcomes if one.label == 1] or list(trial.outcomes)
+    return list(trial.outcomes)
 
 
 def fooled_within(trial: Trial) -> list[tuple[float, float]]:
@@ -111,6 +118,21 @@ def _union(groups: Iterable[Sequence[Outcome]]) -> dict[int, float]:
                 distance = max(one.distance, 5e-324)
             least[one.index] = min(distance, least.get(one.index, math.inf))
     return least
+
+
+def _shared(
+    searched: Sequence[tuple[Trial, Sequence[Outcome]]],
+    measured: Sequence[tuple[Trial, Sequence[Outcome]]],
+) -> set[int]:
+    """Return the inputs the worst case is drawn for: those every attack tried, if they are enough.
+
+    An input only a fixed-radius attack tried would look safe at every smaller radius.
+    """
+    tried = [{one.index for one in rows} for _, rows in measured]
+    common = set.intersection(*tried)
+    if 2 * len(common) >= min(len(one) for one in tried):
+        return common
+    return set.union(*({one.index for one in rows} for _, rows in searched))
 
 
 def _reach(measured: Sequence[tuple[Trial, Sequence[Outcome]]]) -> float:

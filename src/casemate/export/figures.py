@@ -36,7 +36,7 @@ def _distance(ident: str, curve: Robustness) -> Chart:
             "worst case over attacks",
             [(one.x, one.share) for one in curve.worst],
             "worst",
-            steps=True,
+            steps=curve.known_between,
             band=[(one.low, one.high) for one in curve.worst],
         )
     )

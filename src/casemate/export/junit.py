@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from casemate.export import coverage
+from casemate.export.advice import median_distance
 from casemate.export.report import Bundle, by_file, file_verdicts, gate_verdict
-from casemate.export.wording import clean, interval, percent, place, shorten
+from casemate.export.wording import clean, interval, number, percent, place, shorten
 
 if TYPE_CHECKING:
     from casemate.records.finding import Finding
@@ -150,8 +151,10 @@ def _named(trial: Trial) -> str:
 
 def _figures(trial: Trial) -> str:
     text = f"{trial.clean.name}: {percent(trial.clean.value)}"
-    if trial.robust is not None:
+    if trial.robust is not None and (trial.eps is not None or trial.family != "evasion"):
         text += f", under attack {percent(trial.robust.value)} ({interval(trial.robust)})"
+    if (median := median_distance(trial)) is not None:
+        text += f", half fooled within {number(median)}"
     return f"{text}, {trial.inputs:,} inputs"
 
 

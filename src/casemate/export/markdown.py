@@ -123,13 +123,24 @@ def _attacks(trials: Iterable[Trial], rows: int) -> str:
 
 
 def _harm(trial: Trial) -> tuple[bool, float]:
-    value = trial.robust.value if trial.robust is not None else None
-    return value is None, value or 0.0
+    left = _left(trial)
+    return left is None, left or 0.0
+
+
+def _left(trial: Trial) -> float | None:
+    """Return what an attack left; nothing for a search, which has no radius to be judged at."""
+    searching = trial.family == "evasion" and trial.eps is None
+    return None if trial.robust is None or searching else trial.robust.value
 
 
 def _attack(trial: Trial) -> list[str]:
     within = NORMS.get(trial.norm or "", "–")
     within += f" {number(trial.eps)}" if trial.eps is not None else ""
+    left, bounds = "–", "–"
+    if trial.robust is not None and _left(trial) is not None:
+        left, bounds = percent(trial.robust.value), interval(trial.robust) or "–"
+    elif (median := advice.median_distance(trial)) is not None:
+        left = f"half within {number(median)}"
     spent = (trial.cost.forward + trial.cost.backward) / max(1, trial.inputs)
     unit = "" if trial.clean.name == "accuracy" else f" {trial.clean.name}"
     name = code(trial.attack) + ("" if trial.state == "complete" else f" ({trial.state})")
@@ -137,8 +148,8 @@ def _attack(trial: Trial) -> list[str]:
         name,
         within,
         percent(trial.clean.value) + unit,
-        percent(trial.robust.value) if trial.robust else "–",
-        interval(trial.robust) if trial.robust else "–",
+        left,
+        bounds,
         number(round(spent, 1)),
         seconds(trial.cost.cpu_s),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,19 +20,16 @@ from casemate.export.examples import Picture, Row, examples
 from casemate.export.figures import distance_charts, query_chart, trial_charts
 from casemate.export.report import (
     Bundle,
-    described,
+    by_file,
     file_verdicts,
     gate_verdict,
-    mitigations,
     open_findings,
 )
+from casemate.export.weaknesses import files_of, title_of, ways, weaknesses_of
 
 if TYPE_CHECKING:
-    from casemate.catalog.entries import Attack, Mitigation, Rule
     from casemate.export.charts import Chart
-    from casemate.records.finding import Finding
     from casemate.records.trial import Trial
-    from casemate.records.verdict import Verdict
 
 _TEMPLATES = Path(__file__).parent / "templates"
 MAX_FINDINGS = 200
@@ -71,25 +69,6 @@ class ModelPart(NamedTuple):
     groups: list[Group]
 
 
-class FindingPart(NamedTuple):
-    """A finding with what the catalog knows of it."""
-
-    finding: Finding
-    entry: Rule | Attack | None
-    mitigations: list[Mitigation]
-    command: str | None
-    trial: Trial | None
-
-
-class FilePart(NamedTuple):
-    """A file and what was found in it."""
-
-    verdict: Verdict
-    word: str
-    complete: bool
-    findings: list[FindingPart]
-
-
 def write(bundle: Bundle) -> bytes:
     """Return the page."""
     import jinja2
@@ -126,9 +105,12 @@ def _context(bundle: Bundle) -> dict[str, Any]:
         for i, trials in enumerate(advice.by_target(bundle.trials).values())
         if any(one.family == "evasion" for one in trials)
     ]
-    found = [_explained(bundle, one) for one in open_findings(bundle)]
-    files = _files(bundle, found)
-    in_files = {id(part.finding) for file in files for part in file.findings}
+    found = open_findings(bundle)
+    shown = found[:MAX_FINDINGS]
+    scanned = {one.target.uri for one in file_verdicts(bundle)}
+    of_model = [one for one in shown if one.trial is not None or one.target.uri not in scanned]
+    of_files = by_file(one for one in shown if one.trial is None)
+    weaknesses = weaknesses_of(bundle, of_model)
     return {
         "bundle": bundle,
         "run": bundle.run,
@@ -139,23 +121,20 @@ def _context(bundle: Bundle) -> dict[str, Any]:
         "cards": _cards(bundle),
         "models": models,
         "other": [(one, trial_charts(one)) for one in bundle.trials if one.family != "evasion"],
-        "weaknesses": [one for one in found if id(one.finding) not in in_files][:MAX_FINDINGS],
-        "files": files,
+        "weaknesses": weaknesses,
+        "ways": ways(weaknesses),
+        "files": files_of(bundle, of_files),
         "file_count": len(file_verdicts(bundle)),
         "max_files": MAX_FILES,
-        "left_out": max(0, len(found) - MAX_FINDINGS),
+        "left_out": len(found) - len(shown),
         "waived": [one for one in bundle.findings if one.fingerprint in bundle.waived],
         "gaps": coverage.gaps(bundle),
-        "title_of": _title,
+        "title_of": title_of,
         "spent": spent,
+        "prose": _prose,
         "label_of": lambda label: _label(bundle, label),
         "shorten": wording.shorten,
     }
-
-
-def _title(ident: str) -> str:
-    entry = described(ident)
-    return entry.title if entry is not None else ident
 
 
 def _label(bundle: Bundle, label: int | None) -> str:
@@ -164,34 +143,12 @@ def _label(bundle: Bundle, label: int | None) -> str:
     return bundle.classes[label] if 0 <= label < len(bundle.classes) else f"class {label}"
 
 
-def _explained(bundle: Bundle, finding: Finding) -> FindingPart:
-    trial = next((one for one in bundle.trials if one.id == finding.trial), None)
-    command = bundle.commands.get(finding.fingerprint) or bundle.commands.get(finding.trial or "")
-    return FindingPart(finding, described(finding.rule), mitigations(finding.rule), command, trial)
+def _prose(text: str) -> Any:
+    """Return catalog prose as HTML: escaped, with `code` marked as such."""
+    from markupsafe import Markup, escape
 
-
-def _files(bundle: Bundle, found: list[FindingPart]) -> list[FilePart]:
-    of_file: dict[str, list[FindingPart]] = {}
-    for part in found[:MAX_FINDINGS]:
-        of_file.setdefault(part.finding.target.uri, []).append(part)
-    parts = [
-        FilePart(
-            one,
-            coverage.file_word(one),
-            coverage.is_complete(one),
-            of_file.get(one.target.uri, []),
-        )
-        for one in file_verdicts(bundle)
-    ]
-    order = {"findings": 0, "incomplete": 1, "clean": 2}
-    return sorted(
-        parts,
-        key=lambda one: (
-            min((f.finding.severity.rank for f in one.findings), default=4),
-            order[one.word],
-            one.verdict.target.uri,
-        ),
-    )
+    safe = str(escape(wording.clean(text.strip())))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", safe))  # noqa: S704 - escaped above
 
 
 def _model(ident: str, bundle: Bundle, trials: list[Trial]) -> ModelPart:
@@ -212,7 +169,8 @@ def _model(ident: str, bundle: Bundle, trials: list[Trial]) -> ModelPart:
 def _rank(trial: Trial, trials: list[Trial]) -> tuple[int, float]:
     """Keep norms together, the most harmful attack of each first."""
     norms = list(dict.fromkeys(one.norm for one in trials))
-    left = trial.robust.value if trial.robust is not None else None
+    searching = trial.eps is None or trial.robust is None
+    left = None if searching or trial.robust is None else trial.robust.value
     return norms.index(trial.norm), 2.0 if left is None else left
 
 
