@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from casemate.formats.expansion import DECODERS, Expansion, broken
+from casemate.formats.expansion import BROKEN, DECODERS, Expansion
 from casemate.formats.seen import Part, Span, Trouble
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ def _expands(source: Source, kind: str) -> bool:
     head = source.read(0, 512)
     try:
         out = decoder.feed(head)
-    except Exception as error:
-        if not broken(error):
-            raise
+    except BROKEN:
         return False
     return bool(out) or decoder.eof or len(head) == 512
 

@@ -129,6 +129,7 @@ class _Zstd:
     def __init__(self) -> None:
         import zstandard
 
+        self._error = zstandard.ZstdError
         self._inner = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
         self._in_frame = False
         self._checksum = 0
@@ -146,7 +147,10 @@ class _Zstd:
         return True
 
     def feed(self, data: bytes) -> bytes:
-        return self._inner.decompress(data)
+        try:
+            return self._inner.decompress(data)
+        except self._error as error:
+            raise ValueError(str(error)) from error
 
     def want(self, source: Source, offset: int) -> int:
         start = offset
@@ -199,15 +203,8 @@ RESTARTS = {"gzip", "bzip2", "xz", "lz4", "zstd"}
 """Formats in which one stream may follow another and readers go on."""
 
 
-def broken(error: Exception) -> bool:
-    """Say whether `error` is one by which a decompressor complains about its input."""
-    # zstandard and lz4 raise classes of their own (RuntimeError for lz4); named, not imported.
-    return (
-        isinstance(
-            error, zlib.error | lzma.LZMAError | OSError | ValueError | EOFError | RuntimeError
-        )
-        or type(error).__name__ == "ZstdError"
-    )
+BROKEN = (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError, RuntimeError)
+"""What decompressors raise about their input; lz4 raises RuntimeError."""
 
 
 class Expansion(Source):
@@ -217,7 +214,8 @@ class Expansion(Source):
         source: Where the compressed bytes are.
         kind: A key of DECODERS.
         budget: Counts every byte that comes out.
-        size: What the container says comes out; None to find out, which expands everything.
+        size: What the container says comes out; None to find out, which expands everything. A
+            stream that breaks off before makes it smaller once that has been seen.
     """
 
     __slots__ = (
@@ -266,9 +264,7 @@ class Expansion(Source):
                 self._step()
             except LimitExceeded as error:
                 self.ended, self.bomb, self.trouble = True, True, str(error)
-            except Exception as error:
-                if not broken(error):
-                    raise
+            except BROKEN as error:
                 self.ended, self.trouble = True, f"{type(error).__name__}: {error}"
 
     def _step(self) -> None:
@@ -299,6 +295,8 @@ class Expansion(Source):
 
     def _fetch(self, offset: int, n: int) -> bytes:
         self.drain(offset + n)
+        if self.ended:
+            self.size = min(self.size, self._spool.size)
         return self._spool.read(offset, n)
 
     def close(self) -> None:

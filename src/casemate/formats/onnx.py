@@ -56,7 +56,7 @@ def is_onnx(source: Source) -> bool:
             and 0 < seen[1].value < 64
             and 2 in seen
             and text(source, seen[2]).isprintable()
-            and source.size > 64
+            and source.size > 16
         )
     return 7 in seen and _is_graph(source, seen[7])
 

@@ -260,7 +260,11 @@ class Machine:
         low = self.pos - self.base
         if low < 0 or low >= len(self.buffer) - 2 * MARGIN:
             self.window = min(self.window * 2, WINDOW)
-            self.buffer = self.source.read(self.start + self.pos, self.window) + bytes(MARGIN)
+            data = self.source.read(self.start + self.pos, self.window)
+            if len(data) < min(self.window, self.size - self.pos):
+                # The source holds less than it said: a member that lies, a file cut meanwhile.
+                self.size = self.pos + len(data)
+            self.buffer = data + bytes(MARGIN)
             self.base = self.pos
         if self.pos - self.accounted >= WINDOW or len(self.marks) > self.limits.marks:
             self.accounted = self.pos

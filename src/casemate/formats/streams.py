@@ -6,7 +6,7 @@ other) and the .z file, a zlib stream behind a length.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from casemate.formats.carving import plausible
 from casemate.formats.expansion import Expansion
@@ -34,7 +34,7 @@ def first_trace(source: Source) -> PickleTrace:
     known = source.memo.get("first trace")
     if known is None:
         known = source.memo["first trace"] = trace(source, 0)
-    return known  # type: ignore[return-value]
+    return cast("PickleTrace", known)
 
 
 def is_pickle(source: Source) -> bool:

@@ -9,7 +9,7 @@ After PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 and 4.4.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from casemate.errors import FormatError
 
@@ -198,7 +198,7 @@ def names(source: Source) -> tuple[str, ...]:
             for directory, _ in directories(source, ending)[:1]:
                 found = [decoded(header) for header in directory.entries]
         known = source.memo["zip names"] = tuple(found)
-    return known  # type: ignore[return-value]
+    return cast("tuple[str, ...]", known)
 
 
 def decoded(header: Header) -> str:
