@@ -33,6 +33,8 @@ _SCHEMAS = {
     "nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 }
+_TYPES = {10: torch.float16, 11: torch.float64}
+"""Numbers of element types in ONNX; everything else is tried as float32."""
 _AGREE = 1e-3
 """Largest difference to ONNX Runtime's scores, relative to their spread."""
 _MISSING = re.compile(r"operator torchvision::(\w+) does not exist")
@@ -73,7 +75,7 @@ def convert(
     dims = only.type.tensor_type.shape.dim
     shape = known([d.dim_value or None for d in dims])
     layout = between(model.shape, shape)
-    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+    dtype = _TYPES.get(only.type.tensor_type.elem_type, torch.float32)
     module.eval()
     module.requires_grad_(False)
     chosen = modules.place(device)
