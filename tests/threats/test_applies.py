@@ -74,6 +74,12 @@ def test_attacks_on_other_inputs_are_left_out():
         assert all({"any", modality} & set(ATTACKS[a].modality) for a in found)
 
 
+@pytest.mark.parametrize(("uri", "listed"), [("rows.csv", False), ("rows.npy", True)])
+def test_data_that_cannot_run_anything_is_no_supply_chain_threat(uri, listed):
+    rows = Component(name="rows", kind="dataset", uri=uri)
+    assert ("ml-supply-chain" in of(rows)) is listed
+
+
 def test_poisoning_needs_someone_who_can_write():
     web = Component(name="web", kind="client", callers=("public",))
     rows = Component(name="rows", kind="dataset", uri="train.csv")

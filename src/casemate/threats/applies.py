@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
-from casemate.catalog.entries import Attack, TargetKind, ThreatKind
+from casemate.catalog.entries import Attack, Format, TargetKind, ThreatKind
 from casemate.catalog.loader import entries
 from casemate.records.make import make
 from casemate.records.system import Component, System
@@ -92,8 +92,9 @@ def _grounds(component: Component, row: ThreatKind, reached: Reach) -> str | Non
     if row.needs_untrusted:
         if reached.suppliers:
             return f"what it is made of comes from {_list(reached.suppliers)}"
-        scannable = row.checked_by != "scan" or component.uri is not None
-        silent = row.when_silent and scannable and not reached.described
+        silent = row.when_silent and not reached.described
+        if row.checked_by == "scan" and not _may_run(component):
+            silent = False
         return f"nothing says where {component.name} comes from" if silent else None
     if reached.callers:
         return f"{_list(reached.callers)} can send it inputs"
@@ -142,6 +143,15 @@ def _gives(uri: str | None) -> frozenset[str] | None:
         if scheme in kind.schemes:
             return frozenset(kind.gives)
     return None
+
+
+def _may_run(component: Component) -> bool:
+    """Say whether opening the component's file could run code: none is named, or plain data."""
+    if component.uri is None or component.kind != "dataset":
+        return component.uri is not None
+    name = component.uri.lower()
+    known = [f for f in entries("formats", Format).values() if name.endswith(f.suffixes)]
+    return not known or any(f.executes != "no" for f in known)
 
 
 def _fits(attack: Attack, modality: Modality | None) -> bool:

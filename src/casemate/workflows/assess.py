@@ -207,11 +207,11 @@ def _step(
 
 
 def _threats(job: Job, loaded: Loaded, uri: str, data: str | None, trials: list[Trial]) -> None:
-    from casemate.workflows.modelling import system_of
+    from casemate.workflows.modelling import modality, system_of
 
     system = system_of(loaded, uri, data)
     scanned = [record for record in job.records if isinstance(record, Verdict)]
-    job.add(system, *threats(system, trials, scanned))
+    job.add(system, *threats(system, trials, scanned, modality=modality(loaded)))
 
 
 def _until(left: tuple[Step, ...], deadline: float) -> float:

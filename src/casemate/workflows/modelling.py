@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from casemate.errors import UsageError
 from casemate.records.trial import Trial
@@ -34,6 +34,11 @@ def system_of(loaded: Loaded, target: str | None = None, data: str | None = None
     return only_model(uri, data or loaded.config.model.data)
 
 
+def modality(loaded: Loaded) -> Literal["tabular"] | None:
+    """Return what the inputs are, where the configuration tells: columns mean a table."""
+    return "tabular" if loaded.config.column else None
+
+
 def model_threats(loaded: Loaded, workspace: Workspace) -> Bundle:
     """Derive the threats, mark those an earlier run tried, and keep them as a run."""
     system = system_of(loaded)
@@ -42,5 +47,5 @@ def model_threats(loaded: Loaded, workspace: Workspace) -> Bundle:
     tried = [trial for run in runs for trial in workspace.records(run.id, Trial)]
     scanned = [verdict for run in runs for verdict in workspace.records(run.id, Verdict)]
     with Job("threats", loaded, workspace, target=target) as job:
-        job.add(system, *threats(system, tried, scanned))
+        job.add(system, *threats(system, tried, scanned, modality=modality(loaded)))
     return job.bundle()
