@@ -54,7 +54,7 @@ docs: .venv/dev.stamp ## build the documentation into site/
 	@echo "site/index.html"
 
 bench: .venv/dev.stamp ## measure against peers, each in a venv of its own (long; needs a quiet machine)
-	@for script in bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in startup scan_peers attacks_white_box blackbox_peers endpoints; do echo "== $$script"; $(BIN)/python bench/$$script.py || exit 1; done
 
 fuzz: .venv/dev.stamp ## a million mutations of every format reader (long)
 	@CASEMATE_FUZZ=1000000 $(BIN)/python -m pytest tests/fuzz -m "slow or not slow" --timeout=0
