@@ -138,6 +138,8 @@ def test_a_scan_to_the_end_covers_the_supply_chain(answer, covered):
     component = Component(name="forest", kind="model", uri="sklearn:models/model.pkl")
     said = verdict(answer, uri="models/model.pkl")
     assert bool(of(component, verdicts=[said])["ml-supply-chain"].covered_by) is covered
+    part = verdict("no", uri="models/model.pkl", bytes_refused=3)
+    assert of(component, verdicts=[part])["ml-supply-chain"].covered_by == ()
     other = verdict(answer, uri="other/model.pkl")
     assert of(component, verdicts=[other])["ml-supply-chain"].covered_by == ()
 

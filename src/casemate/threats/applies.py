@@ -193,6 +193,7 @@ def _cover(
         if threat.attack == "ml-supply-chain"
         and verdict.question == "artifact-is-clean"
         and verdict.answer != "cannot-tell"
+        and not verdict.measures.get("bytes_refused")
         and _same_file(component.uri, verdict.target.uri)
     ]
     return make(
