@@ -188,6 +188,8 @@ def build(
                 hint="classes = N under [model]",
             )
         notes.append("the endpoint answers labels alone: only decision-based attacks apply")
+        if settings.threshold is not None:
+            notes.append("the threshold is not applied: the endpoint has already decided")
         same = labels_of(first, found, len(asked), names) == labels_of(
             again, found, len(asked), names
         )

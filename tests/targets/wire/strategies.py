@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from casemate.targets.wire.tensor import NUMPY, Tensor
+from casemate.targets.wire.tensor import NUMPY, Answer, Tensor
 
 DATATYPES = sorted(NUMPY)
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
@@ -60,3 +60,14 @@ def same(given: list[Tensor] | tuple[Tensor, ...], read: tuple[Tensor, ...]) -> 
     for one, other in zip(given, read, strict=True):
         assert other.array.dtype == np.dtype(NUMPY[one.datatype])
         np.testing.assert_array_equal(one.array, other.array)
+
+
+def only(answer: Answer) -> np.ndarray:
+    """Return the array of an answer that holds one."""
+    (one,) = answer.tensors
+    return one.array
+
+
+def stacked(answer: Answer) -> np.ndarray:
+    """Return the columns of an answer as one table."""
+    return np.stack([one.array for one in answer.tensors], axis=1)

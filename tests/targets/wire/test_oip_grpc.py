@@ -134,10 +134,3 @@ def test_too_many() -> None:
         oip_grpc.decode_metadata(protobuf.field(4, b"") * 300)
     with pytest.raises(FormatError, match="only travels in raw"):
         oip_grpc.encode_request("m", [tensor("x", np.ones(1, np.float16))], raw=False)
-
-
-@given(st.lists(st.integers(0, 2**64 - 1)))
-def test_packed_varints(values: list[int]) -> None:
-    packed = b"".join(map(protobuf.varint, values))
-    assert protobuf.packed_varints(packed).tolist() == values
-    assert packed == protobuf.pack_varints(np.array(values, np.uint64))
