@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from casemate.attack.domain import Domain
-    from casemate.targets.capabilities import Array, Ints, Loss
+    from casemate.targets.capabilities import Array, Capability, Ints, Loss
 
     Rows = npt.NDArray[np.int64]
     Mask = npt.NDArray[np.bool_]
@@ -44,6 +44,8 @@ class Rounds(Protocol):
     """Distance of the best candidate of each input of the batch, in the run's norm; inf: none."""
     classes: int
     domain: Domain
+    gives: frozenset[Capability]
+    """What the target gives, for attacks that can use more than they need."""
     notes: list[str]
     """What a reader of the Trial must know, said by the attack."""
 
@@ -152,6 +154,7 @@ class Oracle:
         self.norm, self.eps, self.budget, self.drop = norm, eps, budget, drop
         self.classes = int(model.classes)
         self.kind = getattr(model, "kind", "logits")
+        self.gives = frozenset(getattr(model, "gives", ()))
         self.rows: Rows = np.arange(n)
         self.forward = np.zeros(n, np.int64)
         self.backward = np.zeros(n, np.int64)
@@ -436,7 +439,10 @@ class Oracle:
             quality, best = margin[index], self.margin
         else:
             quality, best = away, self.distance
-        good &= quality < best[rows[index]]
+        # In l0 distances tie all the time: there an attack asks about the better ones last.
+        good &= (
+            (quality <= best[rows[index]]) if self.norm == "l0" else (quality < best[rows[index]])
+        )
         if not good.any():
             return
         index, away, quality = index[good], away[good], quality[good]
