@@ -78,5 +78,7 @@ def test_it_fits_a_comment_whatever_the_run_found():
     assert "more finding" in text
 
 
-def test_its_form_is_the_approved_one(approved):
+def test_its_form_is_the_approved_one(approved, monkeypatch):
+    # The catalog's words change on their own.
+    monkeypatch.setattr("casemate.export.advice.mitigations", lambda ident: [])
     approved("image.md", write(bundles.image_bundle(), "md").decode())

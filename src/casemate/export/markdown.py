@@ -141,6 +141,9 @@ def _attack(trial: Trial) -> list[str]:
         left, bounds = percent(trial.robust.value), interval(trial.robust) or "–"
     elif (median := advice.median_distance(trial)) is not None:
         left = f"half within {number(median)}"
+    for one in trial.measures if trial.family == "extraction" else ():
+        if one.name == "fidelity":
+            left, bounds = f"copied to {percent(one.value)}", interval(one) or "–"
     spent = (trial.cost.forward + trial.cost.backward) / max(1, trial.inputs)
     unit = "" if trial.clean.name == "accuracy" else f" {trial.clean.name}"
     name = code(trial.attack) + ("" if trial.state == "complete" else f" ({trial.state})")
