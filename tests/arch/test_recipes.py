@@ -57,7 +57,7 @@ def test_it_is_at_most_ten_lines(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_followed_word_for_word_it_works(name, copy):
     steps = RECIPES[name]
-    copies = re.findall(r"Copy `([^`]+)` to\s+`([^`]+)`", steps)
+    copies = re.findall(r"[Cc]opy `([^`]+)` to\s+`([^`]+)`", steps)
     commands = re.findall(r"[Rr]un `([^`]+)`", steps)
     assert copies
     assert commands
@@ -80,6 +80,6 @@ def test_followed_word_for_word_it_works(name, copy):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_path_it_names_is_there_or_made_by_it(name):
-    made = {target for _, target in re.findall(r"Copy `([^`]+)` to\s+`([^`]+)`", RECIPES[name])}
+    made = {target for _, target in re.findall(r"[Cc]opy `([^`]+)` to\s+`([^`]+)`", RECIPES[name])}
     named = re.findall(r"`((?:src|tests|examples|docs)/[^`]+)`", RECIPES[name])
     assert [path for path in named if path not in made and not (ROOT / path).exists()] == []
