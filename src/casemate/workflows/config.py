@@ -39,6 +39,22 @@ class ModelTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """`file.py:function` taking (x, y) and returning a model; lets poisoning be tried."""
 
 
+class EndpointTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[endpoint]`: how a remote model is asked, and what asking it may cost."""
+
+    timeout: float = 30.0
+    """Seconds one request may take."""
+    retries: int = 4
+    rate: float | None = None
+    """Most requests per second."""
+    spend: int | None = None
+    """Most inputs sent in all, retries included."""
+    batch: int | None = None
+    """Most inputs per request."""
+    options: dict[str, str] = {}
+    """What the protocol understands besides: `template`, `answer`, `output`, `columns` ..."""
+
+
 class ScanTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[scan]`: which files are artifacts."""
 
@@ -71,6 +87,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     version: Literal[1] = 1
     model: ModelTable = ModelTable()
+    endpoint: EndpointTable = EndpointTable()
     scan: ScanTable = ScanTable()
     attack: AttackTable = AttackTable()
     gate: GateTable = GateTable()
@@ -173,6 +190,7 @@ def _fields(table: str) -> tuple[str, ...]:
     shapes: dict[str, type[msgspec.Struct]] = {
         "": Config,
         "model": ModelTable,
+        "endpoint": EndpointTable,
         "scan": ScanTable,
         "attack": AttackTable,
         "gate": GateTable,

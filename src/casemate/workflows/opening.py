@@ -69,9 +69,20 @@ def open_both(
         bounds=table.bounds,
         root=loaded.root,
     )
+    remote = loaded.config.endpoint
     settings = Settings(
-        root=loaded.root, classes=table.classes, threshold=table.threshold, scores=table.scores
+        root=loaded.root,
+        classes=table.classes,
+        threshold=table.threshold,
+        scores=table.scores,
+        timeout=remote.timeout,
+        retries=remote.retries,
+        rate=remote.rate,
+        spend=remote.spend,
+        options=remote.options,
     )
+    if remote.batch is not None:
+        settings = settings._replace(batch=remote.batch)
     vet = Vet(trusted(loaded.waivers, today()))
     where = resolve(device)
     try:
