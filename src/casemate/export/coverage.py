@@ -55,7 +55,7 @@ def gaps(bundle: Bundle) -> list[Gap]:
                 (one for one in verdict.reasons if one.lower().startswith("incomplete")),
                 verdict.reasons[0] if verdict.reasons else "part of it could not be read",
             )
-            found.append(Gap(verdict.target.uri, why, True))
+            found.append(Gap(verdict.target.uri, _after_prefix(why), True))
     for trial in bundle.trials:
         unknown = sum(1 for one in trial.outcomes if one.success is None)
         inputs = f"{trial.attack} on {count(unknown, 'input')}"
@@ -77,6 +77,11 @@ def gaps(bundle: Bundle) -> list[Gap]:
             found.append(Gap(what, f"no attack of this run tried it. {threat.why}", False))
     found += [Gap("", note, False) for note in bundle.run.notes]
     return sorted(found, key=lambda gap: not gap.blocks)
+
+
+def _after_prefix(why: str) -> str:
+    head, colon, rest = why.partition(":")
+    return rest.strip() if colon and head.lower() == "incomplete" else why
 
 
 def deciding(bundle: Bundle) -> frozenset[str]:

@@ -93,7 +93,7 @@ class Job:
         )
         if self._workspace:
             try:
-                self._workspace.end(self.run.id, state, notes=tuple(self.notes))
+                self._workspace.update(self.run)
             except StoreError:
                 if kind is None:
                     raise
