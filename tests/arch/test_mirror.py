@@ -1,0 +1,64 @@
+"""Every source module has its tests in the folder that mirrors its own.
+
+A test file of its name; or, for the parts of one mechanism, a test in that folder which imports it
+or names the catalog entry that does.
+"""
+
+import re
+
+import pytest
+
+from casemate.catalog.entries import KINDS
+from casemate.catalog.loader import entries
+from tests.arch.house import TESTS, modules
+
+SHAPES_ONLY = {
+    "column", "evidence", "finding", "location", "run", "system", "target", "threat", "trial",
+    "verdict",
+}  # fmt: skip
+"""Records without behaviour; tests/records/test_codec.py sends each through JSON and back."""
+ELSEWHERE = {
+    "catalog/entries.py": "arch/test_catalog.py",
+    "errors.py": "cli/test_program.py",
+    "targets/capabilities.py": "targets/test_contract.py",
+}
+"""Shapes that others are held to."""
+IDS = {
+    (entry.entry or "").partition(":")[0]: ident
+    for kind, cls in KINDS.items()
+    for ident, entry in entries(kind, cls).items()
+}
+
+
+def texts(folder):
+    return [path.read_text(encoding="utf-8") for path in folder.rglob("*.py")]
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in modules() if not m.stem.startswith("__")], ids=lambda m: m.as_posix()
+)
+def test_a_module_has_its_tests(module):
+    name = module.as_posix()
+    if module.parent.name == "records" and module.stem in SHAPES_ONLY:
+        return
+    if name in ELSEWHERE:
+        assert (TESTS / ELSEWHERE[name]).is_file()
+        return
+    if (TESTS / module.with_name(f"test_{module.name}")).is_file():
+        return
+    dotted = "casemate." + name.removesuffix(".py").replace("/", ".")
+    package, _, stem = dotted.rpartition(".")
+    asked = re.compile(
+        rf"{re.escape(dotted)}\b|from {re.escape(package)} import [^\n]*\b{stem}\b"
+        + (rf"|[\"']{re.escape(IDS[dotted])}[\"']" if dotted in IDS else "")
+    )
+    folder = TESTS / module.parts[0]
+    assert any(asked.search(text) for text in texts(folder)), (
+        f"neither tests/{module.with_name(f'test_{module.name}').as_posix()} "
+        f"nor a test in tests/{module.parts[0]} that asks for {dotted}"
+    )
+
+
+def test_no_exception_is_left_over():
+    there = {module.as_posix() for module in modules()}
+    assert {*ELSEWHERE, *(f"records/{stem}.py" for stem in SHAPES_ONLY)} <= there
