@@ -58,6 +58,16 @@ def test_results_carry_rule_level_place_fingerprint_and_score():
     ]
 
 
+def test_reconstructed_code_becomes_a_flow_with_the_offset_of_each_opcode():
+    lines = "import posix.system  # STACK_GLOBAL at 34\nposix.system('id')  # REDUCE at 53"
+    one = finding(0)
+    seen = make(Evidence, by="r", how="symbolic", location=one.location, excerpt=lines)
+    one = msgspec.structs.replace(one, evidence=(seen,))
+    _, run = log_of(Bundle(run=bundles.run_record(), findings=(one,)))
+    steps = run["results"][0]["codeFlows"][0]["threadFlows"][0]["locations"]
+    assert [step["properties"]["byteOffset"] for step in steps] == [34, 53]
+
+
 def test_a_waived_finding_is_suppressed_with_its_reason_and_comes_last():
     _, run = log_of(bundles.image_bundle())
     assert [bool(one.get("suppressions")) for one in run["results"]] == [False, False, False, True]

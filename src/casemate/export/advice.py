@@ -24,6 +24,7 @@ from casemate.export.wording import (
     number,
     percent,
     place,
+    sentence,
     shorten,
 )
 from casemate.records.severity import Severity
@@ -123,7 +124,7 @@ def _scan_reasons(bundle: Bundle) -> list[str]:
     where = shorten(clean(place(worst)), 160)
     return [
         text,
-        f"The worst is {worst.severity}, in {where}: {shorten(clean(worst.message), 240)}",
+        f"The worst is {worst.severity}, in {where}: {sentence(shorten(clean(worst.message), 240))}",
     ]
 
 

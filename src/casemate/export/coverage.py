@@ -38,7 +38,7 @@ def file_word(verdict: Verdict) -> str:
 
 def is_complete(verdict: Verdict) -> bool:
     """Say whether every byte of the file was accounted for, whatever was found."""
-    refused = verdict.measures.get("bytes_refused")
+    refused = verdict.measures.get("bytes_refused") or verdict.measures.get("incomplete")
     stopped = any(reason.lower().startswith("incomplete") for reason in verdict.reasons)
     return verdict.answer != "cannot-tell" and not refused and not stopped
 

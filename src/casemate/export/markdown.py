@@ -20,6 +20,7 @@ from casemate.export.wording import (
     percent,
     place,
     seconds,
+    sentence,
     shorten,
 )
 
@@ -100,7 +101,10 @@ def _steps(bundle: Bundle) -> str:
     steps = advice.first_steps(bundle)
     if not steps:
         return ""
-    lines = [f"1. **{safe(one.what)}** {safe(one.how)} ({code(one.about, 120)})" for one in steps]
+    lines = [
+        f"1. **{safe(sentence(one.what))}** {safe(sentence(one.how))} ({code(one.about, 120)})"
+        for one in steps
+    ]
     return "### Do this first\n\n" + "\n".join(lines)
 
 

@@ -17,12 +17,12 @@ from casemate import __version__
 from casemate.catalog.entries import Attack, Rule
 from casemate.export import coverage
 from casemate.export.report import Bundle, described, file_verdicts, gate_verdict, mitigations
-from casemate.export.wording import SCORES, clean, count, place, references, shorten
+from casemate.export.wording import SCORES, clean, count, place, references, sentence, shorten
 from casemate.records.severity import Confidence, Severity
 
 if TYPE_CHECKING:
-    from casemate.records.evidence import Evidence
     from casemate.records.finding import Finding
+    from casemate.records.location import Location
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -48,6 +48,7 @@ _PRECISION = {
     Confidence.FIRM: "high",
     Confidence.TENTATIVE: "medium",
 }
+_OPCODE = re.compile(r"# [A-Z_0-9]+ at (\d+)$")
 _REMOTE = re.compile(r"(https?|grpcs?)(\+[\w-]+)?://", re.ASCII)
 _SCHEME = re.compile(
     r"(torch|torchscript|torch-export|onnx|sklearn|xgboost|lightgbm|keras|python):(.+)"
@@ -108,7 +109,7 @@ def _result(bundle: Bundle, finding: Finding, rules: dict[str, Json]) -> Json:
     if finding.rule not in rules:
         rules[finding.rule] = {"index": len(rules), "rule": _rule(finding)}
     command = bundle.commands.get(finding.fingerprint)
-    message = f"{finding.message} In {place(finding)}. {finding.remedy}"
+    message = f"{sentence(finding.message)} In {place(finding)}. {sentence(finding.remedy)}"
     result: Json = {
         "ruleId": finding.rule,
         "ruleIndex": rules[finding.rule]["index"],
@@ -190,27 +191,37 @@ def _quoted(path: str) -> str:
 
 
 def _code_flow(finding: Finding) -> Json | None:
-    steps = [one for one in finding.evidence if one.location is not None]
+    """Return the steps of loading the file, from evidence that tells more than one."""
+    steps = [
+        (line.strip(), where)
+        for seen in finding.evidence
+        if (where := seen.location) is not None
+        for line in (seen.excerpt or seen.how).splitlines()
+        if line.strip()
+    ]
     if len(steps) < 2:
         return None
-    locations = [_step(one) for one in steps[:MAX_STEPS]]
     return {
         "message": {"text": "What loading the file does, in order."},
-        "threadFlows": [{"locations": locations}],
+        "threadFlows": [{"locations": [_step(*one) for one in steps[:MAX_STEPS]]}],
     }
 
 
-def _step(evidence: Evidence) -> Json:
-    where = evidence.location
-    text = evidence.excerpt or evidence.how
-    step: Json = {"location": {"message": {"text": clean(shorten(text, 1000))}}}
-    if where is not None:
-        step["location"]["physicalLocation"] = {
-            "artifactLocation": _artifact(where.path),
-            "region": {"startLine": where.line or 1},
+def _step(line: str, where: Location) -> Json:
+    # The pickle reader ends a line of reconstructed code with its opcode: `# REDUCE at 53`.
+    found = _OPCODE.search(line)
+    offset = int(found[1]) if found else where.offset
+    step: Json = {
+        "location": {
+            "message": {"text": clean(shorten(line, 1000))},
+            "physicalLocation": {
+                "artifactLocation": _artifact(where.path),
+                "region": {"startLine": where.line or 1},
+            },
         }
-        if where.offset is not None:
-            step["properties"] = {"byteOffset": where.offset}
+    }
+    if offset is not None:
+        step["properties"] = {"byteOffset": offset}
     return step
 
 

@@ -46,6 +46,12 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def sentence(text: str) -> str:
+    """Return `text` with a full stop where it ends without one."""
+    text = text.strip()
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 def place(finding: Finding) -> str:
     """Return where a finding is: path, member, then line or byte offset."""
     where = finding.location
