@@ -4,13 +4,13 @@
 
 Every library attacks the same images, the ones the model has right, with the same weights, one
 thread and one batch. Peers live in .venvs/peers-attacks, which this script makes; repairs they need
-are in REPAIRS and printed. Runs of the libraries take turns; the least CPU time of the repeats counts.
+are in REPAIRS and printed. The libraries take turns; the least CPU time of the repeats counts.
 Evaluations are rows passed forward and backward, counted in a run of their own. `overhead` is CPU
 over the bare cost of those evaluations, so it compares libraries at equal evaluations; `ratio` is a
 peer's overhead over ours. Success and distance are measured here, for all alike.
 
-PGD and APGD appear twice: with fooled rows kept to the end, as the peers do (equal evaluations), and
-as shipped, where a fooled row leaves at once.
+PGD and APGD appear twice: with fooled rows kept to the end, as the peers do (equal evaluations),
+and as shipped, where a fooled row leaves at once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ PINS = [
 BARE = ["torchattacks==3.5.1", "adv-lib==0.2.8"]
 REPAIRS = {
     "torchattacks": "installed without its dependencies: it pins requests 2.25.1",
-    "adv-lib": "installed without its dependencies: visdom does not build; empty stand-ins for visdom and torchvision",
+    "adv-lib": "installed without its dependencies: visdom does not build; empty stand-ins for "
+    "visdom and torchvision",
     "ART": "batch size 500 instead of its default 32",
 }
 EPS, PGD_STEP = 0.1, 2.5 * 0.1 / 40
@@ -53,7 +54,14 @@ PLAN = {
     "deepfool": ["casemate", "foolbox", "adv-lib", "ART", "torchattacks"],
 }
 FEW = {"fmn-l2", "fmn-l1", "fmn-l0", "cw", "deepfool"}
-NORM = {"fmn-linf": "linf", "fmn-l2": "l2", "fmn-l1": "l1", "fmn-l0": "l0", "cw": "l2", "deepfool": "l2"}
+NORM = {
+    "fmn-linf": "linf",
+    "fmn-l2": "l2",
+    "fmn-l1": "l1",
+    "fmn-l0": "l0",
+    "cw": "l2",
+    "deepfool": "l2",
+}
 
 
 # --- the workers ---
@@ -125,7 +133,8 @@ def peer(attack: str, library: str, net: torch.nn.Module, x: torch.Tensor, y: to
             "fmn-l1": lambda: (fb.attacks.L1FMNAttack(steps=200), None),
             "fmn-l0": lambda: (fb.attacks.L0FMNAttack(steps=200), None),
             "cw": lambda: (fb.attacks.L2CarliniWagnerAttack(
-                binary_search_steps=5, steps=200, stepsize=0.01, initial_const=1, abort_early=False), None),
+                binary_search_steps=5, steps=200, stepsize=0.01, initial_const=1,
+                abort_early=False), None),
             "deepfool": lambda: (fb.attacks.L2DeepFoolAttack(steps=50, candidates=10), None),
         }[attack]()  # fmt: skip
         return lambda: tool(model, x, y, epsilons=eps)[1]
@@ -134,7 +143,9 @@ def peer(attack: str, library: str, net: torch.nn.Module, x: torch.Tensor, y: to
 
         tool = {
             "pgd": lambda: ta.PGD(net, eps=EPS, alpha=PGD_STEP, steps=40),
-            "apgd-ce": lambda: ta.APGD(net, norm="Linf", eps=EPS, steps=100, n_restarts=1, loss="ce"),
+            "apgd-ce": lambda: ta.APGD(
+                net, norm="Linf", eps=EPS, steps=100, n_restarts=1, loss="ce"
+            ),
             "deepfool": lambda: ta.DeepFool(net, steps=50, overshoot=0.02),
         }[attack]()
         return lambda: tool(x, y)
@@ -272,7 +283,9 @@ def bare(net: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[float,
     return least[0], least[1] - least[0]
 
 
-def describe(net: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, adv: torch.Tensor, attack: str):
+def describe(
+    net: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, adv: torch.Tensor, attack: str
+):
     with torch.no_grad():
         fooled = net(adv).argmax(1) != y
     inside = ((adv >= 0) & (adv <= 1)).flatten(1).all(1)
@@ -286,7 +299,9 @@ def describe(net: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, adv: torch.
     away[~(fooled & inside)] = float("inf")
     found = away[away.isfinite()]
     median = float(away.quantile(0.5, interpolation="lower"))
-    text = f"median {median:.4f} mean {float(found.mean()):.4f} failed {int((~away.isfinite()).sum())}"
+    text = (
+        f"median {median:.4f} mean {float(found.mean()):.4f} failed {int((~away.isfinite()).sum())}"
+    )
     return median, text
 
 
@@ -331,7 +346,10 @@ def main() -> None:
                     elif "error" not in got:
                         best[library] = min(best.get(library, 1e9), got["cpu"])
             f, b = (min(u[i] for u in unit) for i in (0, 1))
-            print(f"\n{model} {attack}: {len(x)} images, bare {f * 1e6:.1f} + {b * 1e6:.1f} us per row")
+            print(
+                f"\n{model} {attack}: {len(x)} images, "
+                f"bare {f * 1e6:.1f} + {b * 1e6:.1f} us per row"
+            )
             mine = None
             for library in PLAN[attack]:
                 got = said[library]
@@ -342,7 +360,8 @@ def main() -> None:
                 over = best[library] / (got["forward"] * f + got["backward"] * b)
                 mine = over if mine is None else mine
                 print(
-                    f"  {library:14s} {got['text']:44s} forward {rows[0]:7.1f} backward {rows[1]:7.1f} "
+                    f"  {library:14s} {got['text']:44s} "
+                    f"forward {rows[0]:7.1f} backward {rows[1]:7.1f} "
                     f"CPU {best[library]:7.3f} s  overhead {over:5.2f}  ratio {over / mine:5.2f}",
                     flush=True,
                 )

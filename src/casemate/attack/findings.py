@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from casemate.catalog.entries import Attack
     from casemate.records.trial import Measure, Trial
 
-NOT_SURE = ("at random", "undecided", "could not be measured again")
+NOT_SURE = ("at random", "could not be measured again")
 """What a note says where a figure is sound but not exact."""
 
 
@@ -84,7 +84,6 @@ def _message(trial: Trial, entry: Attack) -> str | None:
     clean, robust = trial.clean, trial.robust
     if clean.value is None or robust is None or robust.value is None:
         return None
-    # Undecided inputs are left out of the robust figure, so the drop is taken over the others.
     if clean.value - robust.value < max(entry.finding_at, 1e-9):
         return None
     what = clean.name.replace("-", " ")

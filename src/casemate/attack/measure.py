@@ -63,7 +63,7 @@ def threshold_at(scores: npt.NDArray[np.float64], negative: Mask, fpr: float) ->
         fpr: Largest share of negatives scoring at or above the threshold.
     """
     ordered = np.sort(scores[negative])[::-1]
-    allowed = int(math.floor(fpr * len(ordered) + 1e-9))
+    allowed = math.floor(fpr * len(ordered) + 1e-9)
     if allowed >= len(ordered):
         return 0.0
     return float(np.nextafter(ordered[allowed], np.inf))

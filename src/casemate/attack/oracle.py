@@ -311,7 +311,7 @@ class Oracle:
         return out
 
     def _forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self._shifted(self.model.logits(x))
+        return cast("torch.Tensor", self._shifted(self.model.logits(x)))
 
     def _labels(self, x: Array) -> Ints:
         return np.asarray(self.model.labels(x))

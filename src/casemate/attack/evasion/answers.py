@@ -67,7 +67,7 @@ def _one(model: Any, x: Array, y: Ints, threshold: float | None, device: str) ->
         label = np.asarray(model.labels(x), np.int64) if scores is None else None
     except CasemateError:
         raise
-    except Exception as error:  # noqa: BLE001 - the model is the user's code and may raise anything
+    except Exception as error:  # the model is the user's code and may raise anything
         raise TargetError(
             f"the model raised {type(error).__name__}: {_first_line(error)}",
             hint=f"it was given inputs of shape {x.shape} and type {x.dtype}",

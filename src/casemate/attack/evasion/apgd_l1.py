@@ -112,7 +112,8 @@ def _sparse(grad: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
     """Return the l1 step of length 1 along the largest share of the cells of each row."""
     flat = grad.flatten(1)
     size_of = flat.abs()
-    rank = ((1 - share) * flat.shape[1]).long().clamp_(0, flat.shape[1] - 1)
-    least = size_of.sort(1).values.gather(1, rank.unsqueeze(1))
+    kept = (share * flat.shape[1]).long().clamp_(1, flat.shape[1])
+    ranked = size_of.topk(int(kept.max()), dim=1).values
+    least = ranked.gather(1, kept.unsqueeze(1) - 1)
     step = flat.sign() * (size_of >= least)
     return step.div_(step.abs().sum(1, keepdim=True).clamp_min_(1e-10)).reshape(grad.shape)

@@ -8,14 +8,17 @@ import torch
 
 from casemate.attack.ops.balls import like
 from casemate.attack.ops.losses import margin
+from casemate.errors import UsageError
 
 if TYPE_CHECKING:
     from casemate.attack.oracle import Gradients
 
 FIRST, SECOND, TINY = 0.9, 0.999, 1e-8
 """Decay of Adam's first and second moment, and what keeps its quotient finite."""
-EDGE = 1 - 1e-6
-"""Inputs on a bound are moved this far inside in tanh space, where the bound lies at infinity."""
+EDGE = 1 - 1e-3
+"""Cells on a bound start this share inside it, since in tanh space the bound lies at infinity.
+The usual 1e-6 leaves them so flat that Adam hardly moves them, and dark images look robust.
+"""
 
 
 class Tanh(NamedTuple):
@@ -63,13 +66,15 @@ def carlini_wagner(
         oracle: The door to the model.
         x: Inputs (n, ...).
         y: True classes (n,).
-        norm: `l2`.
+        norm: `l2`; the attacks in other norms of the paper are other algorithms.
         steps: Gradient steps for each c.
         searches: Values of c tried for each input.
         rate: Rate of Adam, in tanh space.
         first_c: The first c.
         confidence: Margin to reach before the distance alone is minimised.
     """
+    if norm != "l2":
+        raise UsageError(f"there is no carlini_wagner in {norm}", hint="norm=l2")
     low, high = oracle.box()
     space = _space(low, high)
     least, most = x.new_zeros(len(x)), x.new_full((len(x),), torch.inf)

@@ -28,7 +28,7 @@ _CELLS = 1 << 22
 class Chosen(NamedTuple):
     """The inputs of a run."""
 
-    index: Ints
+    rows: Ints
     """Rows of the data."""
     x: Array
     y: Ints
@@ -66,7 +66,8 @@ def choose(model: Any, data: Data, limit: int | None, *, gradients: bool) -> Cho
         raise UsageError("the data hold no inputs", hint="look at the file and its label column")
     if model.shape and tuple(x.shape[1:]) != tuple(model.shape):
         raise UsageError(
-            f"the data hold inputs of shape {tuple(x.shape[1:])}, the model takes {tuple(model.shape)}",
+            f"the data hold inputs of shape {tuple(x.shape[1:])}, "
+            f"the model takes {tuple(model.shape)}",
             hint="transpose or reshape the data, or look at [model] in casemate.toml",
         )
     if y.min() < 0 or y.max() >= model.classes:
@@ -138,10 +139,8 @@ def figure(model: Any, data: Data, chosen: Chosen, clean: Answer, fpr: float | N
         return Figure("recall-at-fpr", positive, None, measured, (note,))
     aim = FPR if fpr is None else fpr
     threshold = threshold_at(clean.positive, negative, aim)
-    notes = [
-        f"recall at a false-positive rate of at most {aim:g}, "
-        f"threshold {threshold:.6g} chosen on {int(negative.sum())} negatives"
-    ]
+    chosen_on = f"threshold {threshold:.6g} chosen on {int(negative.sum())} negatives"
+    notes = [f"recall at a false-positive rate of at most {aim:g}, {chosen_on}"]
     if negative.sum() * aim < 1:
         notes.append("too few negatives for this rate: the threshold is above all of them")
     return Figure("recall-at-fpr", positive, threshold, aim, tuple(notes))

@@ -30,8 +30,8 @@ def pgd(
     """Climb the loss by steepest ascent inside the ball.
 
     Madry et al. 2018, "Towards deep learning models resistant to adversarial attacks"
-    (arXiv 1706.06083); in l1 the sparse steps of Tramer and Boneh 2019 (arXiv 1904.13000). White-box.
-    We differ in checking every iterate, and in leaving a row out as soon as it is fooled.
+    (arXiv 1706.06083); in l1 the sparse steps of Tramer and Boneh 2019 (arXiv 1904.13000).
+    White-box. We differ in checking every iterate and in leaving a row out once it is fooled.
 
     Args:
         oracle: The door to the model.

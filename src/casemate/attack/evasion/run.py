@@ -130,9 +130,7 @@ def run(
     if loop.eps is not None:
         legal &= away <= loop.eps
     if random:
-        notes.append(
-            "the model answers at random: an input counts as fooled when most of 20 answers are wrong"
-        )
+        notes.append("the model answers at random: fooled is what most of 20 answers get wrong")
     return build(
         entry, model, data, chosen, figure, clean, tally, asked, legal, away,
         params=params, seed=seed, budget=budget, norm=loop.norm, eps=loop.eps, spent=spent,
@@ -174,7 +172,7 @@ class _Loop:
         drop: bool,
         batch: int | None,
     ) -> tuple[Stop, list[str]]:
-        """Attack `rows` batch by batch, filling the tally; return why it ended and what was seen."""
+        """Attack `rows` batch by batch, filling the tally; return why it ended and notes."""
         size = batch or inputs.batch_size(self.chosen.x)
         stop, zero, bad, told = Stop(), 0, 0, dict[str, None]()
         for number, start in enumerate(range(0, len(rows), size)):
@@ -190,7 +188,7 @@ class _Loop:
             tally.forward[part] += oracle.forward
             tally.backward[part] += oracle.backward
             found = np.isfinite(oracle.distance)
-            best = oracle.best[np.flatnonzero(found)]
+            best: Any = oracle.best[np.flatnonzero(found)]
             tally.adversarial[part[found]] = best.cpu().numpy() if self.gradients else best
             tally.found[part] = found
             tally.attacked[part] = stop.state == "complete" or stop.state == "budget-spent"

@@ -75,11 +75,12 @@ def build(
     rows = np.flatnonzero(tally.found)
     success: list[bool | None] = [None] * n
     for i in range(n):
-        if not right[i] or not figure.counted[i]:
+        left_alone = not right[i] or not figure.counted[i]
+        if left_alone or (tally.attacked[i] and not tally.found[i]):
             success[i] = False
-        elif tally.attacked[i] and not tally.found[i]:
-            success[i] = False
-    distance, label, margin = ([None] * n for _ in range(3))  # type: tuple[list[Any], ...]
+    distance: list[float | None] = [None] * n
+    label: list[int | None] = [None] * n
+    margin: list[float | None] = [None] * n
     fooled = np.zeros(len(rows), bool)
     if asked is not None:
         fooled = legal & (asked.label != chosen.y[rows])
@@ -97,7 +98,7 @@ def build(
     outcomes = tuple(
         make(
             Outcome,
-            index=int(chosen.index[i]),
+            index=int(chosen.rows[i]),
             label=int(chosen.y[i]),
             clean=bool(right[i]),
             success=success[i],
@@ -202,7 +203,7 @@ def _store(
     if keep is None or not len(rows):
         return None
     blob = io.BytesIO()
-    np.savez_compressed(blob, index=chosen.index[rows], x=chosen.x[rows], adv=adversarial)
+    np.savez_compressed(blob, index=chosen.rows[rows], x=chosen.x[rows], adv=adversarial)
     return keep(blob.getvalue())
 
 

@@ -1,7 +1,7 @@
 """Balls and boxes: where candidates may lie, and the steepest step in each norm.
 
 The box of legal values is computed once, in float64, and rounded inward; a candidate clamped to it
-is within eps exactly. The other balls are projected to with a relative slack of 1e-6 inside.
+is within eps exactly. The other balls are projected to a little inside, by what rounding may add.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _round(bound: torch.Tensor, x: torch.Tensor, towards: float) -> torch.Tensor
 
 def like(per_row: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Give a value per row (n,) the dimensions of `x` (n, ...), for arithmetic."""
-    return per_row.reshape(-1, *[1] * (x.dim() - 1))
+    return per_row.reshape([-1] + [1] * (x.dim() - 1))
 
 
 def size(moved: torch.Tensor, order: float) -> torch.Tensor:
@@ -60,7 +60,8 @@ def size(moved: torch.Tensor, order: float) -> torch.Tensor:
     flat = moved.flatten(1)
     if order == torch.inf:  # four times as fast as vector_norm on a CPU
         return flat.abs().amax(1)
-    return torch.linalg.vector_norm(flat, order, dim=1)
+    length: torch.Tensor = torch.linalg.vector_norm(flat, order, dim=1)
+    return length
 
 
 def steepest(grad: torch.Tensor, norm: str, sparsity: float = 0.01) -> torch.Tensor:
@@ -95,11 +96,14 @@ def project(
     """
     if norm == "linf":
         return adv.clamp_(low, high)
+    # Adding x rounds every cell; together that must not leave the ball either.
+    cells = x[0].numel() if norm == "l1" else x[0].numel() ** 0.5
+    eps = max(0.0, eps * _INSIDE - cells * float(x.abs().max()) * torch.finfo(x.dtype).eps / 2)
     if norm == "l1":
-        return adv.copy_(x + l1_box(adv - x, eps * _INSIDE, low - x, high - x)).clamp_(low, high)
+        return adv.copy_(x + l1_box(adv - x, eps, low - x, high - x)).clamp_(low, high)
     moved = adv.sub_(x)
     length = size(moved, 2).clamp_min_(_TINY)
-    moved.mul_(like((eps * _INSIDE / length).clamp_max_(1.0), moved))
+    moved.mul_(like((eps / length).clamp_max_(1.0), moved))
     return moved.add_(x).clamp_(low, high)
 
 
