@@ -51,4 +51,10 @@ SAMPLES = [
         "format-disguised", lambda: PROTOCOL_0, lambda: safetensors(SAFE), name="sample.safetensors"
     ),
     Sample("scan-incomplete", long_header, lambda: safetensors(SAFE), note="header"),
+    Sample(
+        "format-not-as-named",
+        lambda: b"7z\xbc\xaf\x27\x1c" + bytes(60),
+        lambda: HARMLESS,
+        name="sample.pth",
+    ),
 ]

@@ -88,7 +88,8 @@ def _behind(kind: str, source: Source, end: int) -> Reading:
         f"{size:,} bytes stand behind the {kind} stream",
         end,
     )
-    yield Part("trailing bytes", source.sub(end, size, "trailing bytes"), end, source.size)
+    rest = source.sub(end, size, "trailing bytes")
+    yield Part("trailing bytes", rest, end, source.size, outside=True)
 
 
 def read_gzip(source: Source, budget: Budget) -> Reading:

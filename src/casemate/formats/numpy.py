@@ -118,4 +118,5 @@ def read(source: Source, budget: Budget) -> Reading:
     if end < source.size:
         behind = source.size - end
         # np.load may be called again on the same file, for a second array or a pickle.
-        yield Part("bytes behind the array", source.sub(end, behind, "behind"), end, source.size)
+        rest = source.sub(end, behind, "behind")
+        yield Part("bytes behind the array", rest, end, source.size, outside=True)

@@ -30,6 +30,10 @@ class Part(NamedTuple):
     end: int
     opaque: bool = False
     """Nothing loads these bytes as an artifact (a tensor's storage): data, if not recognised."""
+    outside: bool = False
+    """The format has no use for these bytes; where they are of another one, its reader has them."""
+    inside: tuple[str, ...] = ()
+    """First parts of names that pickles in here take from the archive itself, not by importing."""
 
 
 class Stream(NamedTuple):

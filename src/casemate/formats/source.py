@@ -175,26 +175,37 @@ class FileSource(Source):
 class Spool(Source):
     """Bytes written once, in order, then read anywhere: where decompressed streams go."""
 
-    __slots__ = ("_file",)
+    __slots__ = ("_file", "_memory")
 
     def __init__(self, name: str) -> None:
         super().__init__(name, 0)
-        self._file = tempfile.SpooledTemporaryFile(max_size=SPOOL_IN_MEMORY)  # noqa: SIM115
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
-        self._file.seek(self.size)
-        self._file.write(data)
+        if self._file is None and self.size + len(data) > SPOOL_IN_MEMORY:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+            self._file.write(self._memory)
+            self._memory = bytearray()
+        if self._file is None:
+            self._memory += data
+        else:
+            self._file.seek(self.size)
+            self._file.write(data)
         self.size += len(data)
 
     def _fetch(self, offset: int, n: int) -> bytes:
+        if self._file is None:
+            return bytes(self._memory[offset : offset + n])
         self._file.seek(offset)
-        data: bytes = self._file.read(n)
-        return data
+        return self._file.read(n)
 
     def close(self) -> None:
         """Drop the bytes."""
-        self._file.close()
+        self._memory = bytearray()
+        if self._file is not None:
+            self._file.close()
 
 
 class _View(Source):

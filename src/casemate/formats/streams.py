@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 ZFILE = b"ZF"
 ZFILE_LENGTH = 19
 """Hex digits of 2**64 with their prefix, padded (joblib.numpy_pickle_compat)."""
-_FIRST = frozenset(
-    b"\x80(}])NIJKMLFGSTUVBCXciPQp\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x95\x96\x82\x83\x84"
-)
+_FIRST = frozenset(b"\x80(}])NIJKMLFGSTUVBCXci\x82\x83\x84\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x95\x96")
 """Opcodes that can run on an empty stack and lead somewhere. PERSID is none: only a loader that
 defines persistent ids goes on after it, and zip archives begin with its letter."""
 
@@ -82,7 +80,7 @@ def read(source: Source, budget: Budget) -> Reading:
         yield Span(at, source.size, "data")
         return
     behind = source.sub(at, rest, "bytes behind the pickle")
-    yield Part("bytes behind the pickle", behind, at, source.size)
+    yield Part("bytes behind the pickle", behind, at, source.size, outside=True)
 
 
 def is_zfile(source: Source) -> bool:

@@ -159,6 +159,10 @@ def _end(source: Source, at: int) -> Iterator[Part | Span | Trouble]:
     rest = source.size - at
     if rest <= 0:
         return
+    if rest < BLOCK and source.read(at, rest).strip(b"\0"):
+        yield Trouble("format-malformed", "tar header", "the archive is cut off in a header", at)
+        yield Span(at, source.size, "refused", "cut off")
+        return
     zeros = 0
     for chunk in source.chunks(at):
         stripped = chunk.lstrip(b"\0")
@@ -173,4 +177,4 @@ def _end(source: Source, at: int) -> Iterator[Part | Span | Trouble]:
         said = f"{size:,} bytes stand {what}"
         yield Trouble("archive-hidden-data", "tar trailer", said, at + marker)
         place = source.sub(at + marker, size, "trailing bytes")
-        yield Part("trailing bytes", place, at + marker, source.size)
+        yield Part("trailing bytes", place, at + marker, source.size, outside=True)

@@ -73,6 +73,9 @@ def read_zip(source: Source, budget: Budget) -> Reading:
             return
         if isinstance(seen, Part):
             yield from _member(seen, script=script)
+            if script and seen.name.endswith("pkl"):
+                # torch.jit.load has an unpickler of its own, which looks for classes under code/.
+                seen = seen._replace(inside=("__torch__.",))
         reply = yield seen
 
 

@@ -122,4 +122,5 @@ def _bytes(source: Source, start: int, end: int) -> Reading:
     said = f"{size:,} bytes stand {place} the members"
     if not (start == 0 and head.startswith(b"#!")):
         yield Trouble("archive-hidden-data", f"zip {place}", said, start)
-    yield Part(f"bytes {place} members", source.sub(start, size, place), start, end)
+    rest = source.sub(start, size, place)
+    yield Part(f"bytes {place} members", rest, start, end, outside=True)

@@ -150,14 +150,22 @@ def _order(found: Finding) -> tuple[int, str, int, str, str]:
 
 
 def _check_name(walk: Walk, uri: str) -> None:
-    """Report a file whose name promises that nothing runs and whose content does."""
+    """Report a file whose name promises something else than its content is.
+
+    Data by name and a program by content; or a program by name and, by content, something its
+    loader cannot open, so that somebody will be told to unpack it first.
+    """
     suffix = PurePosixPath(uri).suffix.lower()
-    formats = entries("formats", Format)
-    runs = [formats[ident].title for ident in walk.formats if formats[ident].executes == "yes"]
-    claimed = [entry for entry in formats.values() if suffix in entry.suffixes]
-    if runs and claimed and all(entry.executes == "no" for entry in claimed):
-        said = f"a file named {suffix} is {runs[0]}"
-        walk.trouble(Trouble("format-disguised", f"{suffix} is {walk.formats[0]}", said), None)
+    known = entries("formats", Format)
+    formats = [known[ident] for ident in walk.formats]
+    claims = {entry.executes for entry in known.values() if suffix in entry.suffixes}
+    for entry in formats:
+        if claims == {"no"} and entry.executes == "yes":
+            said = f"the name says {suffix}, the content is of the format '{entry.title}'"
+            walk.trouble(Trouble("format-disguised", f"{suffix} is {entry.id}", said), None)
+        if claims == {"yes"} and entry.entry is None and entry.executes != "no":
+            said = f"no loader of {suffix} opens the format '{entry.title}', which this file is of"
+            walk.trouble(Trouble("format-not-as-named", f"{suffix} is {entry.id}", said), None)
 
 
 def _verdict(walk: Walk, coverage: Coverage, findings: tuple[Finding, ...], size: int) -> Verdict:

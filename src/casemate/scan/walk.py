@@ -51,6 +51,7 @@ class Walk:
         self.formats: list[str] = []
         """Of the file itself."""
         self._unread = 0
+        self._inside: tuple[str, ...] = ()
 
     def read(
         self, source: Source, member: str | None = None, depth: int = 0, *, opaque: bool = False
@@ -65,10 +66,16 @@ class Walk:
             self.formats = [entry.id for entry in formats]
         spans: list[Span] = []
         shares: list[Share] = []
+        outside: list[Part] = []
         for entry in formats:
-            self._format(entry, source, member, depth, spans, shares)
+            self._format(entry, source, member, depth, spans, shares, outside)
         if not formats:
             self._unrecognised(source, member, spans, opaque=opaque)
+        for part in outside:
+            # Where the bytes are of two formats, what is outside of one is mostly the other.
+            missing = count(source.size, spans, shares).unmentioned
+            if any(start < part.end and part.start < end for start, end in missing):
+                self._part(part, member, depth, shares)
         counted = count(source.size, spans, shares)
         for start, end in counted.unmentioned:
             self._incomplete(f"bytes {start} to {end} were not read", member)
@@ -105,6 +112,7 @@ class Walk:
         depth: int,
         spans: list[Span],
         shares: list[Share],
+        outside: list[Part],
     ) -> None:
         if entry.entry is None:
             self._not_read(entry, source, member, spans)
@@ -118,10 +126,10 @@ class Walk:
                 except StopIteration:
                     break
                 reply = None
-                if isinstance(seen, Part):
-                    name = seen.name if member is None else f"{member} > {seen.name}"
-                    reply = self.read(seen.source, name, depth + 1, opaque=seen.opaque)
-                    shares.append(Share(seen.start, seen.end, reply))
+                if isinstance(seen, Part) and seen.outside:
+                    outside.append(seen)
+                elif isinstance(seen, Part):
+                    reply = self._part(seen, member, depth, shares)
                 elif isinstance(seen, Stream):
                     self._stream(seen.trace, member, depth, spans)
                 elif isinstance(seen, Trouble):
@@ -137,13 +145,28 @@ class Walk:
         if entry.id == "text" and source.size <= CARVED_TEXT:
             self._carve(source, member, to_the_end=True)
 
+    def _part(self, part: Part, member: str | None, depth: int, shares: list[Share]) -> Coverage:
+        name = part.name if member is None else f"{member} > {part.name}"
+        before, self._inside = self._inside, part.inside
+        inner = self.read(part.source, name, depth + 1, opaque=part.opaque)
+        self._inside = before
+        shares.append(Share(part.start, part.end, inner))
+        return inner
+
     def _stream(
         self, traced: PickleTrace, member: str | None, depth: int, spans: list[Span]
     ) -> None:
-        from casemate.scan.pickles import judge
+        from casemate.scan.pickles import TRUSTABLE, judge
 
-        for found in judge(traced, target=self.target, member=member, trusted=self.trusted):
-            self._add(found)
+        vouched = self.target.digest is not None and self.target.digest in self.trusted
+        trusted = dict(self.trusted)
+        if self._inside:
+            names = (f"{module}.{name}" for module, name, _ in traced.names)
+            trusted |= {name: "in the archive" for name in names if name.startswith(self._inside)}
+        for found in judge(traced, target=self.target, member=member, trusted=trusted):
+            if not (vouched and found.rule in TRUSTABLE):
+                self._add(found)
+        spans += [Span(inner.start, inner.end, "scanned") for inner in traced.inner]
         position = traced.start
         for offset, size in sorted(traced.arrays):
             spans.append(Span(position, offset, "scanned"))
