@@ -24,7 +24,7 @@ def judged(answer, **changes):
         (judged("cannot-tell"), "unsure", "Cannot tell"),
         (Bundle(run=bundles.run_record()), "unsure", "Nothing was checked"),
         (Bundle(run=bundles.run_record(state="interrupted")), "unsure", "Cannot tell"),
-        (bundles.hostile_bundle(), "stop", "Weaknesses found"),
+        (bundles.hostile_bundle(), "stop", "Do not load this file"),
     ],
 )
 def test_each_answer_has_its_tone(bundle, tone, words):
@@ -38,6 +38,19 @@ def test_a_weak_model_that_meets_a_lenient_bar_is_not_shown_as_a_pass():
     bundle = judged("yes", trials=(trial,), findings=(bundles.attack_finding(trial),))
     assert headline(bundle).tone == "unsure"
     assert headline(bundle).words == "Meets the bar, but has weaknesses"
+
+
+def test_a_model_worse_than_guessing_is_not_shown_as_a_pass():
+    trial = bundles.trial("evasion-pgd", clean=bundles.share("accuracy", 2, 200))
+    head = headline(judged("yes", trials=(trial,)))
+    assert head.tone == "unsure"
+    assert "worse than guessing" in " ".join(head.reasons)
+
+
+def test_a_scan_says_how_many_files_not_to_load():
+    verdicts, findings = bundles.scan_part()
+    bundle = Bundle(run=bundles.run_record(), verdicts=tuple(verdicts), findings=tuple(findings))
+    assert headline(bundle).words == "Do not load 1 of these 3 files"
 
 
 def test_a_clean_scan_passes_and_says_every_byte():

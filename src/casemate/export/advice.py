@@ -78,8 +78,30 @@ def headline(bundle: Bundle) -> Headline:
         )
         if code == 0 and not bundle.verdicts and not bundle.trials:
             return Headline("unsure", "Nothing was checked", [])
+        if code == 1 and not bundle.trials:
+            words = _do_not_load(bundle)
     tone: Tone = "stop" if code == 1 else "unsure" if code == 3 else "pass"
+    if tone == "pass" and any(below_chance(one) for one in bundle.trials):
+        tone = "unsure"
     return Headline(tone, words, _reasons(bundle))
+
+
+def _do_not_load(bundle: Bundle) -> str:
+    decisive = coverage.deciding(bundle)
+    bad = len({one.target.uri for one in bundle.findings if one.fingerprint in decisive})
+    files = len(file_verdicts(bundle))
+    return "Do not load this file" if files <= 1 else f"Do not load {bad} of these {files:,} files"
+
+
+def below_chance(trial: Trial) -> bool:
+    """Say whether the model was wrong more often than guessing would be, before any attack."""
+    labels = len({one.label for one in trial.outcomes})
+    return (
+        trial.clean.name == "accuracy"
+        and trial.clean.high is not None
+        and labels > 1
+        and trial.clean.high < 1 / labels
+    )
 
 
 def _reasons(bundle: Bundle) -> list[str]:
@@ -121,16 +143,25 @@ def _scan_reasons(bundle: Bundle) -> list[str]:
     worst = next((one for one in open_findings(bundle) if one.trial is None), None)
     if worst is None or not worst.severity.at_least(Severity.IMPORTANT):
         return [text]
-    where = shorten(clean(place(worst)), 160)
+    where, told = (
+        shorten(clean(place(worst)), 160),
+        sentence(shorten(clean(worst.message), 240)),
+    )
     return [
         text,
-        f"The worst is {worst.severity}, in {where}: {sentence(shorten(clean(worst.message), 240))}",
+        f"The worst is {worst.severity}, in {where}: {told}",
     ]
 
 
 def _attack_reasons(trials: list[Trial]) -> list[str]:
     lines = []
     evasion = [one for one in trials if one.family == "evasion"]
+    odd = next((one for one in evasion if below_chance(one)), None)
+    if odd is not None:
+        lines.append(
+            f"Before any attack accuracy is {percent(odd.clean.value)}, worse than guessing: the "
+            "labels of the data are probably not in the model's order, and the figures mean little."
+        )
     for norm in dict.fromkeys(one.norm for one in evasion):
         of_norm = [one for one in evasion if one.norm == norm]
         worst = worst_trial(of_norm)
@@ -148,8 +179,11 @@ def _attack_reasons(trials: list[Trial]) -> list[str]:
                 f"by {worst.attack}{tail}."
             )
         if nearest is not None:
-            change = f"{number(float(f'{nearest[0]:.3g}'))} ({NORMS.get(norm or '', norm)})"
-            lines.append(f"Half the inputs are fooled by a change of {change}, by {nearest[1]}.")
+            size = float(f"{nearest[0]:.3g}")
+            change = f"a change of {number(size)} ({NORMS.get(norm or '', norm)})"
+            if norm == "l0" and size == int(size):
+                change = f"changing {count(int(size), 'value')}"
+            lines.append(f"Half the inputs are fooled by {change}, by {nearest[1]}.")
     for trial in trials:
         if trial.family == "extraction":
             lines += [

@@ -60,7 +60,9 @@ def _distance(ident: str, curve: Robustness) -> Chart:
         f"{measure.capitalize()} within a distance, {norm}",
         text,
         series,
-        x_name=f"largest change ({norm}, input units)",
+        x_name="values changed (L0)"
+        if curve.norm == "l0"
+        else f"largest change ({norm}, input units)",
         y_name=measure,
     )
 
@@ -108,7 +110,7 @@ def trial_charts(trial: Trial) -> list[Chart]:
                 f"{trial.id}-{i}",
                 f"{one.y_name.capitalize()} against {one.x_name}",
                 text,
-                [Series(one.name, sorted(one.points), "worst")],
+                [Series(one.y_name, sorted(one.points), "worst")],
                 x_name=one.x_name,
                 y_name=one.y_name,
             )

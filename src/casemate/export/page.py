@@ -204,23 +204,18 @@ def _cards(bundle: Bundle) -> list[Card]:
     cards = []
     evasion = [one for one in bundle.trials if one.family == "evasion"]
     worst = advice.worst_trial(evasion)
-    if worst is not None and worst.robust is not None:
-        measure = wording.MEASURES.get(worst.clean.name, worst.clean.name)
+    first = worst or (evasion[0] if evasion else None)
+    if first is not None:
+        measure = wording.MEASURES.get(first.clean.name, first.clean.name)
         measure = "recall" if measure.startswith("recall") else measure
-        cards.append(
-            Card(
-                f"{measure}, no attack",
-                wording.percent(worst.clean.value),
-                wording.interval(worst.clean),
-            )
-        )
-        within = wording.NORMS.get(worst.norm or "", "")
-        note = (
-            f"{worst.attack}, {within} {wording.number(worst.eps)}" if worst.eps else worst.attack
-        )
-        cards.append(
-            Card(f"{measure}, worst attack", wording.percent(worst.robust.value), note, "stop")
-        )
+        tone = "stop" if advice.below_chance(first) else ""
+        value = wording.percent(first.clean.value)
+        cards.append(Card(f"{measure}, no attack", value, wording.interval(first.clean), tone))
+        if worst is not None and worst.robust is not None:
+            norm = wording.NORMS.get(worst.norm or "", "")
+            note = f"{worst.attack}, {norm} {wording.number(worst.eps)}"
+            value = wording.percent(worst.robust.value)
+            cards.append(Card(f"{measure}, worst attack", value, note, "stop"))
     spent = [
         float(one.queries)
         for trial in evasion
