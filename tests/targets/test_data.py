@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from casemate.errors import TargetError, UsageError
+from casemate.errors import UsageError
 from casemate.records.column import Column
-from casemate.targets.data import describe, number_labels, open_data
+from casemate.targets.data import describe, open_data
 from casemate.targets.settings import Settings
 
 if TYPE_CHECKING:
@@ -165,85 +165,6 @@ class TestBadArrays:
 
         (tmp_path / "d.npz").write_bytes(pickle.dumps({"x": 1}))
         refused(tmp_path / "d.npz")
-
-
-class TestNumberLabels:
-    def test_whole_numbers_from_zero_are_kept(self) -> None:
-        labels, names = number_labels(np.array([7, 0, 3], np.uint8), "d")
-        assert labels.tolist() == [7, 0, 3]
-        assert names is None
-
-    def test_one_class_alone_keeps_its_number(self) -> None:
-        assert number_labels(np.array([1, 1]), "d")[0].tolist() == [1, 1]
-
-    def test_negative_numbers_become_names(self) -> None:
-        labels, names = number_labels(np.array([-1, 1, -1]), "d")
-        assert labels.tolist() == [0, 1, 0]
-        assert names == ("-1", "1")
-
-    def test_identifiers_become_names(self) -> None:
-        labels, names = number_labels(np.array([900001, 123456]), "d")
-        assert labels.tolist() == [1, 0]
-        assert names == ("123456", "900001")
-
-    def test_truth_values(self) -> None:
-        assert number_labels(np.array([True, False]), "d")[0].tolist() == [1, 0]
-
-
-class TestFunctions:
-    def write(self, folder: Path, body: str) -> str:
-        (folder / "loader.py").write_text(f"import numpy as np\n{body}\n", encoding="utf-8")
-        return "loader.py:data"
-
-    def test_a_pair(self, tmp_path: Path) -> None:
-        uri = self.write(tmp_path, "def data(): return np.eye(3), [0, 1, 2]")
-        data = open_data(uri, root=tmp_path)
-        assert data.x.shape == (3, 3)
-        assert data.target.uri == "loader.py:data"
-        assert data.target.digest
-
-    def test_a_mapping_and_names(self, tmp_path: Path) -> None:
-        uri = self.write(tmp_path, "def data(): return {'x': np.eye(2), 'y': ['b', 'a']}")
-        assert open_data(uri, root=tmp_path).classes == ("a", "b")
-
-    def test_torch_tensors(self, tmp_path: Path) -> None:
-        pytest.importorskip("torch")
-        uri = self.write(
-            tmp_path,
-            "import torch\ndef data(): return torch.eye(2).requires_grad_(), torch.tensor([0, 1])",
-        )
-        assert open_data(uri, root=tmp_path).y.tolist() == [0, 1]
-
-    def test_none_named(self, tmp_path: Path) -> None:
-        self.write(tmp_path, "def data(): pass")
-        refused("loader.py", "name the function", root=tmp_path)
-
-    def test_a_near_name(self, tmp_path: Path) -> None:
-        self.write(tmp_path, "def data(): pass")
-        refused("loader.py:date", "did you mean 'data'", root=tmp_path)
-
-    def test_something_else_returned(self, tmp_path: Path) -> None:
-        uri = self.write(tmp_path, "def data(): return 3")
-        refused(uri, "returned int", "(x, y)", root=tmp_path)
-
-    def test_ragged_rows(self, tmp_path: Path) -> None:
-        uri = self.write(tmp_path, "def data(): return [np.zeros(2), np.zeros(3)], [0, 1]")
-        refused(uri, "ragged", root=tmp_path)
-
-    def test_it_raises(self, tmp_path: Path) -> None:
-        uri = self.write(tmp_path, "def data(): raise RuntimeError('no\\nluck')")
-        with pytest.raises(TargetError, match=r"data\(\) raised RuntimeError: no$"):
-            open_data(uri, root=tmp_path)
-
-    def test_it_does_not_parse(self, tmp_path: Path) -> None:
-        uri = self.write(tmp_path, "def data( return")
-        with pytest.raises(TargetError, match="SyntaxError"):
-            open_data(uri, root=tmp_path)
-
-    def test_it_exits(self, tmp_path: Path) -> None:
-        uri = self.write(tmp_path, "def data(): raise SystemExit(3)")
-        with pytest.raises(TargetError, match="SystemExit"):
-            open_data(uri, root=tmp_path)
 
 
 def test_columns_the_user_edited_replace_the_learned(tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ class TestClasses:
         lines = ["a,b,label"] + [f"{i},{i % 7},{'no' if i < 10 else 'yes'}" for i in range(20)]
         (tmp_path / "t.csv").write_text("\n".join(lines), encoding="utf-8")
         data = open_data("t.csv", root=tmp_path)
-        x = np.concatenate([data.x, [*data.x, 100, 0]])
+        x = np.concatenate([data.x, data.x + np.array([100, 0])])
         y = np.array(["no"] * 10 + ["yes"] * 10 + ["maybe"] * 20)
         model: Any = wrap(
             RandomForestClassifier(10, random_state=0).fit(x, y), settings=describe(data)

@@ -151,29 +151,6 @@ class TestFiles:
         (tmp_path / "net.pt").touch()
         refused("torch:net.pt", SHAPE._replace(root=tmp_path), "is empty", vet=snapshot)
 
-    def test_a_script_is_recognised_under_any_scheme(self, tmp_path: Path) -> None:
-        torch.jit.script(trained()).save(str(tmp_path / "net.pt"))
-        for uri in ("torch:net.pt", "net.pt"):
-            model = open_target(uri, settings=SHAPE._replace(root=tmp_path))
-            assert model.target.uri == "torchscript:net.pt"
-
-    def test_a_damaged_script(self, tmp_path: Path) -> None:
-        torch.jit.script(trained()).save(str(tmp_path / "net.pt"))
-        raw = (tmp_path / "net.pt").read_bytes()
-        (tmp_path / "net.pt").write_bytes(raw[: len(raw) // 2])
-        refused("torchscript:net.pt", SHAPE._replace(root=tmp_path), "not TorchScript")
-
-    def test_a_frozen_script(self, tmp_path: Path) -> None:
-        torch.jit.freeze(torch.jit.script(trained().eval())).save(str(tmp_path / "net.pt"))
-        model = open_target("net.pt", settings=SHAPE._replace(root=tmp_path))
-        assert model.classes == 10
-
-    def test_a_damaged_program(self, tmp_path: Path) -> None:
-        (tmp_path / "net.pt2").write_bytes(b"PK\x03\x04 nothing")
-        settings = SHAPE._replace(root=tmp_path)
-        refused("net.pt2", settings, "not saved by torch.export", vet=snapshot)
-        refused("net.pt2", settings, "can run code")
-
 
 class TestModules:
     def test_training_mode_is_left_and_given_back(self) -> None:

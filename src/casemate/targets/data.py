@@ -6,8 +6,6 @@ class, tables from CSV or Parquet, anything else from a function of the user's i
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +15,7 @@ from casemate.errors import UsageError
 from casemate.records.make import make
 from casemate.records.target import Target
 from casemate.targets import digest
+from casemate.targets.labels import number_labels
 from casemate.targets.settings import Settings
 from casemate.targets.uri import parse_code, relative
 
@@ -149,48 +148,10 @@ def in_model_units(x: npt.NDArray[Any], where: str) -> Array:
     return np.asarray(x, np.float32)
 
 
-def number_labels(y: npt.NDArray[Any], where: str) -> tuple[Ints, tuple[str, ...] | None]:
-    """Return labels as class indices, and the names of the classes where they had other names.
-
-    Whole numbers from 0 on are taken as they are. Strings, negative numbers and numbers far beyond
-    their count become positions among their sorted distinct values.
-
-    Raises:
-        UsageError: Not one label per input, missing labels, or fractions.
-    """
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise UsageError(
-            f"{where}: y has shape {y.shape}; one class per input is expected",
-            hint="turn one-hot labels into classes with argmax(axis=1)" if y.ndim == 2 else "",
-        )
-    if y.dtype.kind == "f":
-        if not np.isfinite(y).all():
-            raise UsageError(f"{where}: {int((~np.isfinite(y)).sum())} labels are missing")
-        if (y != np.rint(y)).any():
-            raise UsageError(
-                f"{where}: labels are fractions such as {y[y != np.rint(y)][0]:g}",
-                hint="casemate attacks classifiers; the label column holds classes",
-            )
-        y = y.astype(np.int64)
-    if y.dtype.kind in "biu":
-        values = np.unique(y.astype(np.int64))
-        if values[0] >= 0 and values[-1] < 10 * len(values) + 1000:
-            return y.astype(np.int64), None
-        names = tuple(str(value) for value in values)
-        return np.searchsorted(values, y.astype(np.int64)), names
-    if y.dtype.kind not in "UO":
-        raise UsageError(f"{where}: labels are {y.dtype}; classes are whole numbers or names")
-    text = y.astype(str)
-    names_found, positions = np.unique(text, return_inverse=True)
-    return positions.astype(np.int64), tuple(names_found.tolist())
-
-
 def _read(uri: str, label: str | None, root: Path) -> tuple[Raw, str]:
     code = parse_code(uri, root)
     if code is not None:
-        from casemate.targets.factory import call_for_data
+        from casemate.targets.pairs import call_for_data
 
         return call_for_data(code, root)
     path = root / Path(uri).expanduser()
@@ -208,49 +169,12 @@ def _read(uri: str, label: str | None, root: Path) -> tuple[Raw, str]:
 
         return read_table(path, label), digest.of_path(path)
     if suffix == ".npz":
-        return _read_npz(path), digest.of_path(path)
+        from casemate.targets.npz import read_npz
+
+        return read_npz(path), digest.of_path(path)
     raise UsageError(
         f"{uri} is not data that casemate reads",
         hint=".npz with x and y, a folder of images, .csv, .parquet, or file.py:function",
-    )
-
-
-def _read_npz(path: Path) -> Raw:
-    try:
-        # An open file, because numpy leaves its own open when the archive is damaged.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            missing = [name for name in ("x", "y") if name not in archive.files]
-            if missing:
-                raise UsageError(
-                    f"{path.name} has no array '{missing[0]}'; it has {', '.join(archive.files)}",
-                    hint="write it with numpy.savez(file, x=inputs, y=labels)",
-                )
-            x, y = archive["x"], archive["y"]
-            if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):
-                raise _damaged(path)
-            return Raw(x, y)
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise UsageError(
-                f"{path.name} holds Python objects, which reading would run",
-                hint="save plain numbers: x as float32 or uint8, y as int64",
-            ) from error
-        raise _damaged(path) from error
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        AttributeError,
-        TypeError,
-        KeyError,
-    ) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> UsageError:
-    return UsageError(
-        f"{path.name} is truncated or not an .npz file", hint="write it again with numpy.savez"
     )
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from casemate.targets.data import Raw
     from casemate.targets.uri import Uri
 
 _EXTRAS = {
@@ -80,36 +79,6 @@ def call(function: Callable[[], Any], name: str) -> Any:
         ) from error
 
 
-def call_for_data(uri: Uri, root: Path) -> tuple[Raw, str]:
-    """Call a function that returns (x, y), or a mapping with both.
-
-    Raises:
-        UsageError: It returns something else.
-    """
-    import numpy as np
-
-    from casemate.targets.data import Raw
-
-    function, _ = take(uri, root)
-    if not callable(function):
-        raise UsageError(f"{uri.place}: '{uri.factory}' is not a function")
-    made = call(function, f"{uri.factory}()")
-    if isinstance(made, dict):
-        made = (made.get("x"), made.get("y"))
-    if not (isinstance(made, tuple | list) and len(made) == 2):
-        raise UsageError(
-            f"{uri.factory}() returned {type(made).__name__}; (x, y) is expected",
-            hint="return the inputs and their labels as two arrays",
-        )
-    try:
-        x, y = (np.asarray(_plain(part)) for part in made)
-    except ValueError as error:
-        raise UsageError(f"{uri.factory}() returned ragged rows, not two arrays") from error
-    if x.dtype == object or (y.dtype == object and not all(isinstance(v, str) for v in y.flat)):
-        raise UsageError(f"{uri.factory}() returned ragged or mixed values, not two arrays")
-    return Raw(x, y), digest.of_arrays([x, y.astype(str) if y.dtype == object else y])
-
-
 def takes_nothing(made: Any) -> bool:
     """Whether something is a factory: a function or class that can be called without arguments."""
     if not (isinstance(made, type) or is_plain(made)):
@@ -135,11 +104,6 @@ def code_digest(module: ModuleType) -> str:
     from pathlib import Path
 
     return digest.of_path(Path(file))
-
-
-def _plain(part: Any) -> Any:
-    detach = getattr(part, "detach", None)
-    return detach().cpu().numpy() if detach is not None else part
 
 
 def _import_file(path: Path) -> ModuleType:

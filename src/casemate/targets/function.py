@@ -81,9 +81,7 @@ def _wrap_function(function: Any, target: Target, settings: Settings) -> Model:
 
     sample = answers.sample(settings, None)
     raw = answers.flatten(arrays.answer(ask, sample), len(sample))
-    names_alone = raw.dtype.kind in "UO" or (
-        raw.dtype.kind in "iub" and raw.shape[1:] in ((), (1,))
-    )
-    if names_alone:
+    one_column = raw.shape == (len(sample), 1)  # what `flatten` makes of (n,)
+    if one_column and raw.dtype.kind in "UOiub":
         return arrays.build_labels(ask, target, settings)
     return arrays.build(ask, target, settings)

@@ -63,7 +63,7 @@ def open_target(
         package = (error.name or "").partition(".")[0]
         for extra, packages in _FRAMEWORKS.items():
             if package in packages:
-                raise MissingExtra(extra, for_=f"{parts.scheme}:") from error
+                raise MissingExtra(kind.extra or extra, for_=f"{parts.scheme}:") from error
         if package == "numpy" and kind.extra:
             raise MissingExtra(kind.extra, for_=f"{parts.scheme}:") from error
         raise CatalogError(f"{kind.id}.toml", "entry", f"cannot be imported: {error}") from error

@@ -49,41 +49,60 @@ def read_table(path: Path, label: str | None) -> Raw:
         UsageError: Not a table, no such label column, no rows, or none without missing values.
         MissingExtra: A Parquet file, and pyarrow is not installed.
     """
-    from casemate.targets.data import Raw
-
     parquet = path.suffix.lower() in (".parquet", ".pq")
     table = _read_parquet(path) if parquet else _read_text(path)
     label = label_column(table.names, label, path.name)
     if len(table.names) < 2:
-        raise UsageError(
-            f"{path.name} has no column beside '{label}'", hint="is the separator ','?"
-        )
-    present = np.ones(len(table.cells[0]), bool)
-    for cells in table.cells:
-        present &= np.array([cell is not None for cell in cells], bool)
+        raise UsageError(f"{path.name} has no column beside '{label}'", hint="other separator?")
+    at = table.names.index(label)
+    features = Table(
+        table.names[:at] + table.names[at + 1 :], table.cells[:at] + table.cells[at + 1 :]
+    )
+    return _numbers(features, table.cells[at], label, path.name)
+
+
+def from_frame(frame: Any, y: npt.NDArray[Any], where: str) -> Raw:
+    """Return the features of a DataFrame with the labels y (n,).
+
+    Raises:
+        UsageError: No rows without missing values, or another number of labels than of rows.
+    """
+    if len(frame) != len(y):
+        raise UsageError(f"{where}: {len(frame)} inputs but {len(y)} labels")
+    if not len(frame) or not len(frame.columns):
+        raise UsageError(f"{where} holds no inputs")
+    names = tuple(str(name) for name in frame.columns)
+    cells = tuple(_objects(frame[name].tolist()) for name in frame.columns)
+    labels = np.empty(len(y), dtype=object)
+    labels[:] = y.reshape(len(y)).tolist()
+    return _numbers(Table(names, cells), labels, "the labels", where)
+
+
+def _numbers(table: Table, labels: npt.NDArray[Any], label: str, where: str) -> Raw:
+    from casemate.targets.data import Raw
+
+    present = np.ones(len(labels), bool)
+    gaps = {}
+    for name, cells in (*zip(*table, strict=True), (label, labels)):
+        here = np.array([cell is not None for cell in cells], bool)
+        gaps[name] = int((~here).sum())
+        present &= here
     left_out = int((~present).sum())
     if left_out == len(present):
-        gaps = [int(sum(cell is None for cell in cells)) for cells in table.cells]
-        worst = table.names[int(np.argmax(gaps))]
         raise UsageError(
-            f"every row of {path.name} has a missing value, most of them in '{worst}'",
+            f"every row of {where} has a missing value, most of them in "
+            f"'{max(gaps, key=lambda name: gaps[name])}'",
             hint="drop the column or fill it first",
         )
-    features, encodings = [], []
-    y: npt.NDArray[Any] = np.empty(0)
-    for name, cells in zip(table.names, table.cells, strict=True):
-        column, encoding = encode(name, cells[present])
-        if name == label:
-            strings = np.array(encoding.strings, dtype=str)
-            y = strings[column.astype(np.int64)] if encoding.dtype == "string" else column
-        else:
-            features.append(column)
-            encodings.append(encoding)
     notes: tuple[str, ...] = ()
     if left_out:
         notes = (f"{left_out} of {len(present)} rows have missing values and are left out",)
-    names = tuple(encoding.name for encoding in encodings)
-    return Raw(np.stack(features, axis=1), y, names, tuple(encodings), notes)
+    pairs = [encode(name, cells[present]) for name, cells in zip(*table, strict=True)]
+    y, encoding = encode(label, labels[present])
+    if encoding.dtype == "string":
+        y = np.array(encoding.strings, dtype=str)[y.astype(np.int64)]
+    encodings = tuple(encoding for _, encoding in pairs)
+    return Raw(np.stack([x for x, _ in pairs], axis=1), y, table.names, encodings, notes)
 
 
 def label_column(names: Sequence[str], label: str | None, where: str) -> str:
@@ -240,15 +259,16 @@ def _read_parquet(path: Path) -> Table:
     if not table.num_rows:
         raise UsageError(f"{path.name} has no rows")
     names = tuple(str(name) for name in table.column_names if not str(name).startswith("__index"))
-    columns = []
-    for name in names:
-        out = np.empty(table.num_rows, dtype=object)
-        values = table.column(name).to_pylist()
-        plain = all(v is None or isinstance(v, bool | int | float | str) for v in values)
-        gap = [v is None or (isinstance(v, float) and v != v) for v in values]
-        out[:] = [None if g else (v if plain else str(v)) for v, g in zip(values, gap, strict=True)]
-        columns.append(out)
-    return Table(names, tuple(columns))
+    return Table(names, tuple(_objects(table.column(name).to_pylist()) for name in names))
+
+
+def _objects(values: list[Any]) -> npt.NDArray[Any]:
+    """Return values as objects: plain ones as they are, others as text, gaps as None."""
+    plain = all(v is None or isinstance(v, bool | int | float | str) for v in values)
+    gap = [v is None or type(v).__name__ == "NAType" or v != v for v in values]
+    out = np.empty(len(values), dtype=object)
+    out[:] = [None if g else (v if plain else str(v)) for v, g in zip(values, gap, strict=True)]
+    return out
 
 
 def _listed(names: Sequence[str]) -> str:
