@@ -13,7 +13,7 @@ MOSTLY = [True] * 90 + [False] * 10
 LESS = [True] * 75 + [False] * 25
 
 
-def ruling(findings=(), trials=(), verdicts=(), *, bar=None, baseline=None, waivers=()):
+def ruling(findings=(), trials=(), verdicts=(), *, bar=None, baseline=None, waivers=(), **more):
     return judge(
         findings,
         trials,
@@ -23,6 +23,7 @@ def ruling(findings=(), trials=(), verdicts=(), *, bar=None, baseline=None, waiv
         waivers=waivers,
         today=TODAY,
         target=FILE,
+        **more,
     )
 
 
@@ -159,6 +160,13 @@ def test_a_floor_at_one_radius(tmp_path):
     both = [trial(MOSTLY, eps=0.1), trial([False] * 10, eps=0.5)]
     assert ruling(trials=both, bar=bar).answer == "yes"
     assert ruling(trials=both[1:], bar=bar).answer == "cannot-tell"
+
+
+def test_a_run_that_did_not_end_cannot_pass_and_can_fail():
+    said = ruling(verdicts=[verdict()], unfinished=["the run did not come to its end: Ctrl-C"])
+    assert said.answer == "cannot-tell"
+    assert said.reasons[0].endswith("Ctrl-C")
+    assert ruling([finding()], unfinished=["it stopped"]).answer == "no"
 
 
 def test_many_findings_are_counted_not_recited():

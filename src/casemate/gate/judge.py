@@ -53,6 +53,7 @@ def judge(
     waivers: Sequence[Waiver],
     today: date,
     target: Target,
+    unfinished: Sequence[str] = (),
 ) -> Verdict:
     """Answer "meets-the-bar" for a run.
 
@@ -65,6 +66,7 @@ def judge(
         waivers: Of casemate.toml, the expired ones included.
         today: The day waivers are held against.
         target: What the verdict is about.
+        unfinished: What the run was asked for and did not do, one sentence each.
 
     Returns:
         A Verdict whose reasons start with the decisive ones.
@@ -77,6 +79,7 @@ def judge(
     excused = {f.target.uri for f in findings} - {f.target.uri for f in open_findings}
     _weigh_files(verdicts, bar, baseline, excused, scales)
     _weigh_trials(trials, bar, baseline, scales)
+    scales.missing += unfinished
     if not findings and not trials and not verdicts:
         scales.missing.append("nothing was scanned and nothing was attacked")
     answer = "no" if scales.against else "cannot-tell" if scales.missing else "yes"

@@ -59,9 +59,13 @@ def gate_run(
     return Gated(judged, verdict, exit_of(judged).code)
 
 
-def decide(bundle: Bundle, loaded: Loaded, baseline: Baseline | None) -> Verdict:
-    """Apply the configured bar to what a run holds."""
+def decide(
+    bundle: Bundle, loaded: Loaded, baseline: Baseline | None, *, interrupted: bool = False
+) -> Verdict:
+    """Apply the configured bar to what a run holds; one that was interrupted cannot pass."""
     uri = bundle.run.target
+    last = bundle.run.notes[-1] if bundle.run.notes else "it was interrupted"
+    stopped = interrupted or bundle.run.state in ("interrupted", "failed")
     target = make(Target, kind="model" if uri else "artifact", uri=uri or ".")
     return judge(
         bundle.findings,
@@ -72,6 +76,7 @@ def decide(bundle: Bundle, loaded: Loaded, baseline: Baseline | None) -> Verdict
         waivers=loaded.waivers,
         today=today(),
         target=bundle.trials[0].target if bundle.trials else target,
+        unfinished=(f"the run did not come to its end: {last}",) if stopped else (),
     )
 
 
