@@ -69,7 +69,11 @@ class TorchModel:
             return self.module(torch.as_tensor(x, dtype=torch.float32)).double().numpy()
 
     def labels(self, x):
-        return self.scores(x).argmax(1)
+        scores = self.scores(x)
+        if self.threshold is None:
+            return scores.argmax(1)
+        bar = np.log(self.threshold / (1 - self.threshold))
+        return (scores[:, 1] - scores[:, 0] >= bar).astype(np.int64)
 
     def close(self):
         pass

@@ -226,12 +226,58 @@ def optimum_with_bias(model, x, shift):
     return ahead / np.abs(w[1] - w[0]).sum()
 
 
-def test_a_threshold_of_the_target_is_respected_and_reported():
+@pytest.mark.parametrize("gives", [("gradients", "scores", "labels"), ("gradients",)], ids=len)
+def test_a_threshold_of_the_target_is_respected_and_reported(gives):
     model, data = _rare()
-    model.threshold = 0.5
-    trial = run(model, data, "evasion-pgd", params={"eps": 0.02})
-    assert trial.clean.value == 1
+    raw = model.scores(data.x[-20:])
+    bar = float(np.median(raw[:, 1] - raw[:, 0]))
+    model.threshold = 1 / (1 + np.exp(-bar))
+    model.gives = frozenset(gives)
+    trial = run(model, data, "evasion-pgd", params={"eps": 0.02, "steps": 30})
+    found = model.labels(data.x[-20:]) == 1
+    assert trial.clean.value == found.mean() < 1
     assert any("own threshold" in note for note in trial.notes)
+    away = optimum_with_bias(model, data.x[-20:], bar)
+    success = np.array([o.success for o in trial.outcomes])
+    assert (success[found] == (away[found] < 0.02)).mean() > 0.9
+
+
+def test_a_threshold_moves_the_boundary_of_balanced_data_too():
+    model = linear((8,), 2)
+    model.threshold = 0.55
+    data = near_boundary(model, 60, spread=0.3)
+    trial = run(model, data, "evasion-fmn", params={"norm": "linf"})
+    assert trial.clean.name == "accuracy"
+    assert trial.clean.value == 1
+    away = np.abs(optimum_with_bias(model, data.x, np.log(0.55 / 0.45)))
+    found = np.array([o.distance for o in trial.outcomes])
+    assert (found >= away * (1 - 1e-4)).all()
+    assert np.median(found / away) < 1.02
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_few_classes_replace_dlr_and_say_so(classes):
+    model = linear((8,), classes)
+    data = near_boundary(model, 20)
+    best = optimum(model, data.x, data.y, "linf")
+    eps = float(np.median(best))
+    trial = run(model, data, "evasion-apgd-t", params={"eps": eps, "steps": 40})
+    assert any("DLR" in note for note in trial.notes)
+    assert ([o.success for o in trial.outcomes] == (best < eps)).mean() > 0.9
+
+
+def test_a_class_the_model_never_answers_does_not_blind_the_oracle():
+    inner = linear((8,), 3)
+    module = torch.nn.Sequential(inner.module, _Never())
+    model = TorchModel(module, (8,), 4)
+    data = near_boundary(inner, 20)
+    trial = run(model, data, "evasion-pgd", params=WIDE)
+    assert trial.robust.value < 0.5
+
+
+class _Never(torch.nn.Module):
+    def forward(self, z):
+        return torch.cat([z, torch.full_like(z[:, :1], -1e9)], 1)
 
 
 def test_fpr_can_be_asked_for():

@@ -127,8 +127,8 @@ class Oracle:
         budget: Evaluations, forward and backward together, allowed to each input.
         drop: Whether fooled rows are done. False only to compare costs at equal evaluations.
         chunk: Most inputs handed to the model in one call.
-        threshold: Replaces the target's own decision between two classes: class 1 is answered when
-            its probability is at least this. Folded into scores, so that the largest one wins.
+        threshold: For two classes: class 1 is answered when its probability is at least this.
+            Folded into the scores that an attack sees, so that the largest one wins.
         deadline: `time.monotonic()` at which to stop.
         tick: Called after every question.
     """
@@ -170,7 +170,7 @@ class Oracle:
             None if threshold in (None, 0.5) else min(max(float(threshold or 0), 1e-12), 1 - 1e-12)
         )
         self._shift = 0.0 if odds is None else math.log(odds / (1 - odds))
-        self._torch_rows: tuple[Rows, torch.Tensor, torch.Tensor] | None = None
+        self._torch_rows: tuple[Rows, torch.Tensor] | None = None
 
     # --- rows ---
 
@@ -314,7 +314,9 @@ class Oracle:
         return cast("torch.Tensor", self._shifted(self.model.logits(x)))
 
     def _labels(self, x: Array) -> Ints:
-        return np.asarray(self.model.labels(x))
+        if self._shift and "scores" in self.model.gives:
+            return np.asarray(self._scores(x).argmax(axis=1), np.int64)
+        return np.asarray(self.model.labels(x), np.int64)
 
     def _scores(self, x: Array) -> Array:
         scores = np.asarray(self.model.scores(x))
@@ -384,41 +386,40 @@ class Oracle:
 
     def _look(self, x: Any, rows: Rows, answer: Any) -> None:
         """Remember the inputs that fool the model and are within the limits."""
-        margin, scale = self._margin(answer, rows)
-        fooled = margin < -SURE * scale
+        margin, top = self._margin(answer, rows)
+        # Of a fooled row the two scores in play are the largest and, `margin` below it, its own.
+        fooled = margin < -SURE * np.maximum(1.0, np.maximum(np.abs(top), np.abs(top + margin)))
         if fooled.any():
             self._record(x, rows, margin, np.flatnonzero(fooled))
         if self._tick is not None:
             self._tick(self)
 
     def _margin(self, answer: Any, rows: Rows) -> tuple[npt.NDArray[np.float64], Any]:
-        """Return the margin of the true class and the scale of the scores it is taken from."""
-        scale: Any = 1.0
+        """Return the margin of the true class and the largest score, per row."""
+        top: Any
         if isinstance(answer, np.ndarray):
             if answer.ndim == 1:
-                return np.where(answer == self.y[rows], 1.0, -1.0), scale
-            margin = margins(answer, self.y[rows])
-            scale = np.maximum(1.0, np.abs(answer).max(axis=1)) if self.kind == "logits" else scale
+                return np.where(answer == self.y[rows], 1.0, -1.0), 0.0
+            margin, top = margins(answer, self.y[rows]), answer.max(axis=1)
         else:
             from casemate.attack.ops.losses import margin as margin_of
 
             margin = -margin_of(answer, self._labels_on(answer, rows)).cpu().numpy()
-            scale = answer.abs().amax(1).clamp_min_(1.0).cpu().numpy()
+            top = answer.amax(1).cpu().numpy()
         if np.isnan(margin).any():
             bad = int(np.isnan(margin).sum())
             raise TargetError(
                 f"the model answered NaN for {bad} of {len(rows)} inputs",
                 hint="look at the model's last layer and at the range of its inputs",
             )
-        return margin.astype(np.float64), scale
+        return margin.astype(np.float64), top
 
     def _labels_on(self, like: torch.Tensor, rows: Rows) -> torch.Tensor:
         """Return the true classes of `rows` as a tensor, kept while the rows stay the same."""
         import torch
 
         if self._torch_rows is None or self._torch_rows[0] is not rows:
-            y = torch.as_tensor(self.y[rows], device=like.device)
-            self._torch_rows = (rows, y, y)
+            self._torch_rows = (rows, torch.as_tensor(self.y[rows], device=like.device))
         return self._torch_rows[1]
 
     def _record(self, x: Any, rows: Rows, margin: npt.NDArray[np.float64], index: Rows) -> None:

@@ -44,7 +44,7 @@ class Figure(NamedTuple):
     counted: Mask
     """Inputs that the figure is about: all, or the positives for recall."""
     threshold: float | None
-    """Replaces the target's own decision; None: the target decides."""
+    """Probability of class 1 from which class 1 is answered; None: the largest score wins."""
     fpr: float | None
     notes: tuple[str, ...] = ()
 
@@ -123,7 +123,7 @@ def figure(model: Any, data: Data, chosen: Chosen, clean: Answer, fpr: float | N
     everything = np.ones(len(chosen.y), bool)
     rare = model.classes == 2 and 0 < float((y == 1).mean()) < RARE
     if fpr is None and not rare:
-        return Figure("accuracy", everything, None, None)
+        return Figure("accuracy", everything, model.threshold, None)
     if model.classes != 2 or (clean.positive is None and fpr is not None):
         raise UsageError(
             "recall at a false-positive rate needs a model with scores for two classes",
@@ -136,7 +136,7 @@ def figure(model: Any, data: Data, chosen: Chosen, clean: Answer, fpr: float | N
         measured = float((clean.label[negative] == 1).mean()) if negative.any() else None
         shown = "unknown" if measured is None else f"{measured:.4f}"
         note = f"recall at the target's own threshold; its false-positive rate here is {shown}"
-        return Figure("recall-at-fpr", positive, None, measured, (note,))
+        return Figure("recall-at-fpr", positive, model.threshold, measured, (note,))
     aim = FPR if fpr is None else fpr
     threshold = threshold_at(clean.positive, negative, aim)
     chosen_on = f"threshold {threshold:.6g} chosen on {int(negative.sum())} negatives"

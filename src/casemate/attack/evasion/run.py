@@ -96,9 +96,9 @@ def run(
         raise UsageError(f"a budget of {budget} evaluations allows nothing", hint="at least 1")
     chosen = inputs.choose(model, data, limit, gradients="gradients" in entry.needs)
     device = inputs.resolve(device)
-    clean = answers.ask(model, chosen.x, chosen.y, None, device)
+    clean = answers.ask(model, chosen.x, chosen.y, model.threshold, device)
     figure = inputs.figure(model, data, chosen, clean, fpr)
-    if figure.threshold is not None:
+    if figure.threshold != model.threshold:
         clean = answers.ask(model, chosen.x, chosen.y, figure.threshold, device)
     right = figure.counted & (clean.label == chosen.y)
     random = model.deterministic is False or answers.wavers(
