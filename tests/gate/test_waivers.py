@@ -55,8 +55,10 @@ def test_a_trusted_name_does_not_cover_what_is_known_to_be_dangerous():
 
 
 def test_a_trusted_file_is_trusted_by_its_bytes():
-    assert waived([finding()], [waiver(FILE.digest)], TODAY).keys() == {FP}
-    assert waived([finding()], [waiver("sha256:" + "b" * 64)], TODAY) == {}
+    odd = finding("important", "acme.Layer")
+    found = waived([odd, finding("critical")], [waiver(FILE.digest)], TODAY)
+    assert found.keys() == {odd.fingerprint}
+    assert waived([odd], [waiver("sha256:" + "b" * 64)], TODAY) == {}
 
 
 def test_a_scan_is_told_names_and_digests_that_hold_today():

@@ -77,14 +77,15 @@ def _covered(findings: Iterable[Finding], waivers: Sequence[Waiver]) -> dict[str
 
 
 def _covers(waiver: Waiver, finding: Finding) -> bool:
+    if waiver.fingerprint.startswith("fp-"):
+        return waiver.fingerprint == finding.fingerprint
+    # Trust in a name or a file is for what nobody knows; what is known to be dangerous has to be
+    # waived where it stands, by the finding's own fingerprint.
+    if finding.severity is Severity.CRITICAL or finding.trial is not None:
+        return False
     if waiver.fingerprint.startswith("import:"):
-        # Trust in a name is for names nobody knows; a name known to be dangerous has to be waived
-        # where it stands, by the finding's own fingerprint.
-        unknown = finding.severity is not Severity.CRITICAL
-        return unknown and finding.trial is None and waiver.fingerprint[7:] == finding.subject
-    if waiver.fingerprint.startswith("sha256:"):
-        return waiver.fingerprint == finding.target.digest
-    return waiver.fingerprint == finding.fingerprint
+        return waiver.fingerprint[7:] == finding.subject
+    return waiver.fingerprint == finding.target.digest
 
 
 def _read(position: int, table: Mapping[str, object]) -> Waiver:
