@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -63,6 +64,8 @@ def test_it_is_whole_self_contained_and_without_script(name):
     assert "unsafe" not in policy
     tags = [tag for tag, _ in page.tags]
     assert tags.count("main") == tags.count("h1") == 1
+    levels = [int(tag[1]) for tag in tags if re.fullmatch("h[1-6]", tag)]
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     assert all(attrs.get("alt") for tag, attrs in page.tags if tag == "img")
     assert all(attrs.get("scope") for tag, attrs in page.tags if tag == "th")
 
