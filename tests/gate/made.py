@@ -78,12 +78,12 @@ def trial(
     )
 
 
-def verdict(answer="yes", *, uri="model.pkl", reasons=(), **measures):
+def verdict(answer="yes", *, uri="model.pkl", digest=None, reasons=(), **measures):
     return make(
         Verdict,
         question="artifact-is-clean",
         answer=answer,
-        target=Target(kind="artifact", uri=uri),
+        target=Target(kind="artifact", uri=uri, digest=digest),
         reasons=reasons,
         measures=measures,
     )

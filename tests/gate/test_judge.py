@@ -129,7 +129,16 @@ def test_a_file_not_read_to_its_end_can_be_accepted_by_waiving_all_that_was_foun
     assert ruling(found, verdicts=[part], waivers=both[:1]).answer == "cannot-tell"
     said = ruling(found, verdicts=[part], waivers=both)
     assert said.answer == "yes"
-    assert any("every finding in it is waived" in reason for reason in said.reasons)
+    assert any("accepted by waiver" in reason for reason in said.reasons)
+
+
+def test_a_file_not_read_to_its_end_can_be_accepted_by_its_digest():
+    part = verdict("cannot-tell", digest=FILE.digest, reasons=("truncated",))
+    by_digest = Waiver(FILE.digest, "vendor file", date(2027, 1, 1))
+    assert ruling(verdicts=[part], waivers=[by_digest]).answer == "yes"
+    assert ruling([finding()], verdicts=[part], waivers=[by_digest]).answer == "no"
+    over = by_digest._replace(expires=date(2026, 1, 1))
+    assert ruling(verdicts=[part], waivers=[over]).answer == "cannot-tell"
 
 
 def test_a_waiver_holds_until_its_last_day_then_the_finding_counts_again():

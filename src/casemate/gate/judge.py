@@ -76,7 +76,10 @@ def judge(
     _weigh_findings(open_findings, bar, baseline, scales)
     _weigh_floors(trials, bar, scales)
     _weigh_regressions(trials, bar, baseline, scales)
-    excused = {f.target.uri for f in findings} - {f.target.uri for f in open_findings}
+    vouched = {v.fingerprint for v in waivers if today <= v.expires}
+    named = {f.target.uri for f in findings}
+    named |= {v.target.uri for v in verdicts if v.target.digest in vouched}
+    excused = named - {f.target.uri for f in open_findings}
     _weigh_files(verdicts, bar, baseline, excused, scales)
     _weigh_trials(trials, bar, baseline, scales)
     scales.missing += unfinished
@@ -221,7 +224,7 @@ def _weigh_files(
         why = verdict.reasons[-1] if verdict.reasons else "no reason given"
         note = f"{verdict.target.uri} could not be read to its end: {why}"
         if verdict.target.uri in excused:
-            scales.notes.append(f"{note} (accepted: every finding in it is waived)")
+            scales.notes.append(f"{note} (accepted by waiver)")
         else:
             (scales.missing if needed else scales.notes).append(note)
 
