@@ -17,9 +17,10 @@ EPS = st.floats(1e-6, 2.0)
 
 
 @settings(deadline=None)
-@given(EPS, st.integers(0, 10**6))
-def test_the_box_is_within_eps_to_the_last_bit(eps, seed):
-    x = torch.rand(4, 7, generator=torch.Generator().manual_seed(seed))
+@given(EPS, st.integers(0, 10**6), st.sampled_from([torch.float32, torch.float64]))
+def test_the_box_is_within_eps_to_the_last_bit(eps, seed, dtype):
+    x = torch.rand(4, 7, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+    before = x.clone()
     low, high = box(x, eps, Domain(0.0, 1.0))
     exact = x.double()
     for end in (low.double(), high.double()):
@@ -27,6 +28,9 @@ def test_the_box_is_within_eps_to_the_last_bit(eps, seed):
         assert ((end >= 0) & (end <= 1)).all()
     assert (low <= x).all()
     assert (high >= x).all()
+    assert (x == before).all()
+    if dtype == torch.float64:
+        return
     # No wider box exists in this type.
     lower = torch.nextafter(low, low.new_tensor(-torch.inf)).double()
     assert ((exact - lower > eps) | (lower < 0)).all()

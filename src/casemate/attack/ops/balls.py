@@ -35,19 +35,24 @@ def box(x: torch.Tensor, eps: float | None, domain: Domain) -> tuple[torch.Tenso
             torch.as_tensor(end, dtype=torch.float64, device=x.device)
             for end in (domain.lower, domain.upper)
         )
-    if eps is not None:
-        exact = x.detach().double()
-        low, high = exact.sub(eps).clamp_(min=low), exact.add_(eps).clamp_(max=high)
-    return _round(low, x, torch.inf), _round(high, x, -torch.inf)
+    return _end(x, eps, low, -1), _end(x, eps, high, 1)
 
 
-def _round(bound: torch.Tensor, x: torch.Tensor, towards: float) -> torch.Tensor:
-    """Return the bound in the type and shape of `x`, rounded into the box."""
-    near = bound.to(x.dtype)
-    beyond = near.double().sub_(bound)
-    outside = beyond.lt_(0) if towards > 0 else beyond.gt_(0)
-    ends = torch.nextafter(near, near.new_tensor(towards))
-    return torch.where(outside.bool(), ends, near).expand(x.shape)
+def _end(x: torch.Tensor, eps: float | None, bound: torch.Tensor, side: int) -> torch.Tensor:
+    """Return one end of the box in the type and shape of `x`, one ulp inward where it must be."""
+    edge = bound.to(x.dtype)
+    edge = torch.where((edge.double() - bound) * side > 0, _step_back(edge, side), edge)
+    if eps is None:
+        return edge.expand(x.shape)
+    exact = x.detach().double()
+    near = torch.add(exact, side * eps).to(x.dtype)
+    beyond = (near.double() - exact).mul_(side) > eps
+    near = torch.where(beyond, _step_back(near, side), near)
+    return near.clamp_(min=edge) if side < 0 else near.clamp_(max=edge)
+
+
+def _step_back(end: torch.Tensor, side: int) -> torch.Tensor:
+    return torch.nextafter(end, end.new_tensor(-side * torch.inf))
 
 
 def like(per_row: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
