@@ -115,14 +115,15 @@ def prepare_tumours(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     source = load_breast_cancer()
     names = [name.replace(" ", "_") for name in source.feature_names]
-    held = train_test_split(source.data, source.target, test_size=0.4, random_state=0)
+    diagnosis = source.target_names[source.target]
+    held = train_test_split(source.data, diagnosis, test_size=0.4, random_state=0)
     x_train, x_test, y_train, y_test = held
     forest = RandomForestClassifier(n_estimators=100, random_state=0)
     model = make_pipeline(StandardScaler(), forest).fit(x_train, y_train)
     print(f"  {model.score(x_test, y_test):.1%} of the held-out rows diagnosed right")
     rows = [",".join([*names, "diagnosis"])]
     for row, label in zip(x_test, y_test, strict=True):
-        rows.append(",".join([*(f"{value:.6g}" for value in row), source.target_names[label]]))
+        rows.append(",".join([*(f"{value:.6g}" for value in row), label]))
     (folder / "test.csv").write_text("\n".join(rows) + "\n")
     joblib.dump(model, folder / "model.joblib")
 

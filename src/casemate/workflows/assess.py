@@ -99,7 +99,7 @@ def assess(
                 device=device, deadline=deadline, fresh=fresh, progress=progress,
             )  # fmt: skip
             _threats(job, loaded, uri, data, trials)
-            verdict = gating.decide(job.bundle(), loaded, baseline)
+            verdict = gating.decide(job.bundle(), loaded, baseline, interrupted=job.interrupted)
         bundle = job.bundle()
         bundle = bundle._replace(verdicts=(verdict, *bundle.verdicts))
         return Assessment(bundle, verdict, exit_of(bundle).code)
@@ -158,6 +158,7 @@ def _attack(
                 )  # fmt: skip
                 if trial is not None:
                     trials.append(trial)
+                    _doubt(job, trial, opened.model.classes)
                     thought = step.per_input * max(1, trial.inputs)
                     real = trial.cost.wall_s / thought
                     correction[step.costs] = min(max(real, 0.1), 20.0)
@@ -204,6 +205,16 @@ def _step(
         job.note(f"{step.attack.id} failed: {error}")
         job.interrupted = True
     return None
+
+
+def _doubt(job: Job, trial: Trial, classes: int) -> None:
+    """Note a model that does worse than guessing: the labels are probably in another order."""
+    clean = trial.clean
+    if trial.family == "evasion" and clean.high is not None and clean.high < 1 / classes:
+        job.note(
+            f"before any attack the model is right on {clean.value:.1%} of the inputs, less than "
+            "guessing gives: check that the data's classes are in the model's order"
+        )
 
 
 def _threats(job: Job, loaded: Loaded, uri: str, data: str | None, trials: list[Trial]) -> None:

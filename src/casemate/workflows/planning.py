@@ -98,6 +98,8 @@ def inputs_for(left: Sequence[Step], seconds: float, correction: float) -> int:
         correction: Real over thought cost of earlier steps of the same kind.
     """
     step = left[0]
+    if step.attack.family != "evasion":
+        return step.most  # these learn from the data as a whole; the deadline bounds them
     share = seconds * step.weight / sum(other.weight for other in left)
     fits = int(share / (step.per_input * correction))
     return max(min(fits, step.most), min(_FEWEST, step.most))
@@ -118,6 +120,11 @@ def _unfit(attack: Attack, model: Model, config: Config, *, tabular: bool) -> st
                 return 'needs the training function: [model] train = "train.py:train"'
         elif need not in model.gives:
             return f"needs {need}, which this target does not give"
+    if tabular and attack.family == "evasion" and "tabular" not in attack.modality:
+        return (
+            "a distance over columns of different units says little; "
+            f"casemate attack --attack {attack.id} runs it"
+        )
     if attack.assess is None:
         return f"a stronger attack covers it; casemate attack --attack {attack.id} runs it"
     return ""
