@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[[Array], npt.NDArray[Any]]
     """Inputs (n, ...) to raw answers: (n, columns), (n, 1), (n,)."""
+    Refit = Callable[[Array, Ints], Callable[[Array], Ints]]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -45,6 +46,8 @@ class LabelModel:
     class_names: tuple[str, ...] | None = None
     threshold: float | None = None
     gives: frozenset[Capability] = frozenset({"labels"})
+    refit: Refit | None = None
+    """Fits the user's estimator afresh to rows and classes and returns what labels rows."""
 
     def labels(self, x: Array) -> Ints:
         """Return the predicted class (n,) of inputs (n, ...)."""
@@ -73,6 +76,8 @@ class ArrayModel:
     notes: tuple[str, ...] = ()
     class_names: tuple[str, ...] | None = None
     gives: frozenset[Capability] = frozenset({"scores", "labels"})
+    refit: Refit | None = None
+    """Fits the user's estimator afresh to rows and classes and returns what labels rows."""
 
     def __post_init__(self) -> None:
         self.kind: Literal["logits", "probabilities"] = self.reading.kind

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from casemate.records.target import Target
-    from casemate.targets.capabilities import Array
+    from casemate.targets.capabilities import Array, Ints
     from casemate.targets.open import Vet
     from casemate.targets.settings import Settings
 
@@ -97,6 +97,38 @@ def wrap(
         UsageError: Not a fitted classifier, or it wants columns the data does not have.
         TargetError: It raises or answers something else than a score per class.
     """
+    found = _asked(model, target, settings, notes)
+    found.refit = _refit(model, settings)
+    return found
+
+
+def _refit(model: Any, settings: Settings) -> Callable[[Array, Ints], Callable[[Array], Ints]]:
+    """Return what fits a fresh copy of the estimator to rows and classes, and labels with it."""
+    rows, layout, _ = _rows(model, settings)
+    names = np.asarray(getattr(model, "classes_", np.arange(0)))
+
+    def arrange(x: Array) -> Any:
+        return rows(x if layout is None else layout.array(x))
+
+    def refit(x: Array, y: Ints) -> Callable[[Array], Ints]:
+        from sklearn.base import clone
+
+        fresh = clone(model)
+        fresh.fit(arrange(x), names[y] if len(names) else y)
+
+        def label(some: Array) -> Ints:
+            said = np.asarray(_quiet(fresh.predict, arrange(some)))
+            return np.asarray(np.searchsorted(names, said) if len(names) else said, np.int64)
+
+        return label
+
+    return refit
+
+
+def _asked(
+    model: Any, target: Target, settings: Settings, notes: tuple[str, ...]
+) -> arrays.ArrayModel | arrays.LabelModel:
+    """Return the target with the method of the estimator that answers as its predict does."""
     _check(model, target.uri)
     names = getattr(model, "classes_", None)
     if isinstance(names, list):

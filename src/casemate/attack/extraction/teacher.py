@@ -89,7 +89,7 @@ class Teacher:
 def probabilities(model: Any, x: Array) -> Doubles:
     """Return the model's scores as probabilities (n, classes), the largest of which it decides for.
 
-    A target with a threshold of its own decides otherwise; its odds are shifted so that it does not.
+    A target with a threshold of its own decides otherwise; its odds are shifted to make it so.
     """
     scores = np.asarray(model.scores(x), np.float64)
     if model.kind != "probabilities":

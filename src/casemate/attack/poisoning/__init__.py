@@ -1,0 +1,1 @@
+"""Attacks on the training data: what a share of false labels costs the model trained on them."""
