@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from casemate.formats.expansion import BROKEN, DECODERS, Expansion
 from casemate.formats.seen import Part, Span, Trouble
+from casemate.formats.text import is_zeros
 
 if TYPE_CHECKING:
     from casemate.formats.budget import Budget
@@ -79,7 +80,7 @@ def _behind(kind: str, source: Source, end: int) -> Reading:
     size = source.size - end
     if not size:
         return
-    if size <= 1 << 16 and not source.read(end, size).strip(b"\x00"):
+    if is_zeros(source.sub(end, size, "padding")):
         yield Span(end, source.size, "data")
         return
     yield Trouble(

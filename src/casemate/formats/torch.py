@@ -35,8 +35,8 @@ _STORAGE = re.compile(
 )
 _CODE = re.compile(r"(^|/)code/.*\.py")
 _STRING = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|#[^\n]*")
-_FILES = re.compile(r"\b(?:torch|ops\.aten)\.(save|from_file)\s*\(")
-_OPERATOR = re.compile(r"\bops\.([A-Za-z_]\w*)\.([A-Za-z_]\w*)")
+_FILES = re.compile(r"\b(?:torch|ops\s*\.\s*aten)\s*\.\s*(save|from_file)\b")
+_OPERATOR = re.compile(r"\bops\s*\.\s*([A-Za-z_]\w*)\s*\.\s*([A-Za-z_]\w*)")
 CODE_SIZE = 16 << 20
 
 
