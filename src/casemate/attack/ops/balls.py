@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _INSIDE = 1 - 1e-6
 _TINY = 1e-12
+_ROWS = 64
+"""Rows whose float64 copies are held at once: what stays in the cache costs a third."""
 
 
 def box(x: torch.Tensor, eps: float | None, domain: Domain) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,11 +46,14 @@ def _end(x: torch.Tensor, eps: float | None, bound: torch.Tensor, side: int) -> 
     edge = torch.where((edge.double() - bound) * side > 0, _step_back(edge, side), edge)
     if eps is None:
         return edge.expand(x.shape)
-    exact = x.detach().double()
-    near = torch.add(exact, side * eps).to(x.dtype)
-    beyond = (near.double() - exact).mul_(side) > eps
-    near = torch.where(beyond, _step_back(near, side), near)
-    return near.clamp_(min=edge) if side < 0 else near.clamp_(max=edge)
+    out = torch.empty_like(x)
+    for at in range(0, len(x), _ROWS):
+        exact = x[at : at + _ROWS].detach().double()
+        near = torch.add(exact, side * eps).to(x.dtype)
+        beyond = (near.double() - exact).mul_(side) > eps
+        out[at : at + _ROWS] = torch.where(beyond, _step_back(near, side), near)
+    low, high = (edge, None) if side < 0 else (None, edge)
+    return out.clamp_(low, high)
 
 
 def _step_back(end: torch.Tensor, side: int) -> torch.Tensor:
