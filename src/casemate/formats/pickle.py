@@ -58,7 +58,7 @@ def render(found: PickleTrace, use: Use, limit: int = 400) -> str:
     if use.kind == "import":
         return source_text(target, limit)
     if use.kind == "attribute":
-        node = target if isinstance(target, Member) else target
+        node = target
     elif use.kind == "call":
         node = Invoke(target, items)
     elif use.kind == "new":

@@ -75,17 +75,17 @@ def after_build(machine: Machine, target: Value, state: Value, at: int) -> None:
     else:
         padding = fields.get("numpy_array_alignment_bytes")
         if padding is not None and padding != Const(None):
-            machine.pos += 1 + machine.take(1)[0]
-            machine.pos -= 1
+            length = machine.take(1)[0]
+            machine.pos += length
         machine.pos += size * count
     if machine.pos > machine.size:
         raise FormatError("the stream ends inside an array", offset=begin)
-    if machine.frame_end is not None and begin < machine.frame_end:
-        machine.trouble("disagree", "an array begins inside a frame")
-        machine.frame_end = None
+    if machine.frame_end not in (None, begin):
+        machine.trouble("disagree", "an array does not begin where a frame ends")
+    machine.frame_end = None
     if len(machine.arrays) < ARRAYS_KEPT:
         machine.arrays.append((machine.start + begin, machine.pos - begin))
-    _as_opcodes(machine, begin)
+    _as_opcodes(machine, begin, pickled=size < 0)
 
 
 def _fields(state: Node) -> dict[str, Node]:
@@ -121,7 +121,7 @@ def _item_size(dtype: Node | None) -> int | None:
     simple = SIMPLE.match(first.value)
     if simple is None:
         return NAMED.get(first.value)
-    kind, digits, unit = simple.groups()
+    kind, digits, _ = simple.groups()
     if kind == "V":
         return _structured(dtype.state, int(digits or 0))
     if kind == "?":
@@ -159,8 +159,12 @@ def _inner(machine: Machine) -> None:
     machine.pos = found.end - machine.start
 
 
-def _as_opcodes(machine: Machine, begin: int) -> None:
-    """Look whether a plain unpickler would find something to do in the bytes of an array."""
+def _as_opcodes(machine: Machine, begin: int, *, pickled: bool) -> None:
+    """Look whether a plain unpickler would find something to do in the bytes of an array.
+
+    In an array of objects it always does, for these are a pickle: with the memo of the one around
+    it, so that names may come out shifted. Only what is then known to have an effect counts.
+    """
     if machine.nested or not _reaches_effect(machine, begin):
         return
     from casemate.formats.pickle_steps import STEPS
@@ -181,8 +185,9 @@ def _as_opcodes(machine: Machine, begin: int) -> None:
     acted = [use for use in found.uses if use.kind in ("import", "call", "new")]
     odd = [each for each in found.troubles if each.kind in ("unresolved", "extension")]
     if acted or odd:
-        machine.inner.append(found)
-        machine.trouble("disagree", "bytes of an array are opcodes to a plain unpickler")
+        machine.inner.append(found._replace(shifted=pickled))
+        if not pickled:
+            machine.trouble("disagree", "bytes of an array are opcodes to a plain unpickler")
 
 
 def _reaches_effect(machine: Machine, pos: int) -> bool:

@@ -43,7 +43,7 @@ class Operand(NamedTuple):
     """How a function treats its operands."""
 
     how: str
-    index: int = 0
+    at: int = 0
     args: int = 1
 
 
@@ -140,10 +140,9 @@ def build(machine: Machine, target: Value, state: Value) -> None:
         return
     if isinstance(target, Made):
         machine.note("build", target.by, (state,), op.BUILD)
-        if target.args is not None or (target.by is not None and target.by is not target):
-            keep = operand_of(target.by)
-            if machine.detail > 0 or (keep is not None and keep.how == "keep"):
-                target.state = state
+        operand = operand_of(target.by)
+        if machine.detail > 0 or (operand is not None and operand.how == "keep"):
+            target.state = state
         return
     if isinstance(target, Symbol):
         machine.note("patch", target, (state,), op.BUILD)
@@ -196,7 +195,7 @@ def _follow(
     code: int,
 ) -> Value:
     """Return what a function that passes on its operands gives."""
-    how, index = operand.how, operand.index
+    how, index = operand.how, operand.at
     if how == "keep":
         machine.note("call", callee, args, code)
         return _made(machine, callee, "call", args, keep=True)
@@ -214,19 +213,21 @@ def _follow(
         return Unknown(f"the result of {callee.full}")
     if how == "attribute":
         name = literal_text(machine, args[1]) if len(args) > 1 else None
-        return _attribute(machine, callee, args[0], name, code)
+        return _attribute(machine, args[0], name, code)
     if how == "hold":
         return _hold(machine, callee, args, operand)
     if how in ("getter", "method", "item"):
+        for path in args[: {"getter": 64, "method": 1, "item": 0}[how]]:
+            _attributes(machine, DATA, path, code)
         _count(machine)
         return Partial(callee, callee, args)
     if how == "new":
         machine.note("call", callee, args, code)
-        return instantiate(machine, _again(args[index]), args[index + 1 :], code)
+        return instantiate(machine, args[index], args[index + 1 :], code)
     if how == "apply":
         rest = args[operand.args] if len(args) > operand.args else None
         machine.note("call", callee, args, code)
-        return call(machine, _again(args[index]), rest if type(rest) is tuple else None, code)
+        return call(machine, args[index], rest if type(rest) is tuple else None, code)
     if how == "name":
         texts = [literal_text(machine, value) for value in args[:2]]
         if len(texts) < 2 or texts[0] is None or texts[1] is None:
@@ -237,20 +238,25 @@ def _follow(
     return _payload(machine, callee, args, code)
 
 
-def _again(value: Value) -> Value:
-    """Return an operand that is used a second time: as an operand, then as what is called."""
-    return value
-
-
 def _hold(machine: Machine, via: Symbol, args: tuple[Value, ...] | None, operand: Operand) -> Value:
     _count(machine)
     if args is None:
         return Partial(via, Unknown("a function not known"), ())
-    function = args[operand.index] if len(args) > operand.index else Unknown("no function")
-    return Partial(via, function, args[operand.index + 1 :])
+    function = args[operand.at] if len(args) > operand.at else Unknown("no function")
+    if not isinstance(function, Symbol):
+        machine.trouble("malformed", "a constant is given where a function belongs")
+    return Partial(via, function, args[operand.at + 1 :])
 
 
-def _attribute(machine: Machine, via: Symbol, of: Value, name: str | None, code: int) -> Value:
+def _attributes(machine: Machine, of: Value, path: Value, code: int) -> Value:
+    """Look up a constant path of attributes, one after the other."""
+    text = literal_text(machine, path)
+    for part in [None] if text is None else text.split(".")[:64]:
+        of = _attribute(machine, of, part, code)
+    return of
+
+
+def _attribute(machine: Machine, of: Value, name: str | None, code: int) -> Value:
     if name is None:
         machine.trouble("unresolved", "an attribute is looked up by a name that is computed")
         return Unknown("an attribute whose name is computed")
@@ -283,10 +289,7 @@ def _call_getter(
         return Unknown("the result of a getter")
     found: Value = Unknown("no attribute")
     for path in getter.args if how == "getter" else getter.args[:1]:
-        found = args[0]
-        text = literal_text(machine, path)
-        for part in [None] if text is None else text.split(".")[:64]:
-            found = _attribute(machine, getter.via, found, part, code)
+        found = _attributes(machine, args[0], path, code)
     if how == "method":
         return call(machine, found, getter.args[1:], code)
     return found

@@ -286,15 +286,10 @@ def _written(node: Node, limit: int, depth: int) -> str:
         if callee == "builtins.getattr" and node.args and len(node.args) == 2:
             callee = "getattr"
         inner = "..." if node.args is None else _joined(node.args, limit, depth)
-        made = f"{callee}.__new__({inner})" if node.how == "new" else f"{callee}({inner})"
-        return made
-    open_, close = {
-        "list": "[]",
-        "tuple": "()",
-        "set": "{}",
-        "dict": "{}",
-        "frozenset": "()",
-    }[node.kind]
+        return f"{callee}.__new__({inner})" if node.how == "new" else f"{callee}({inner})"
+    open_, close = {"list": ("[", "]"), "set": ("{", "}"), "dict": ("{", "}")}.get(
+        node.kind, ("(", ")")
+    )
     if node.kind == "dict":
         pairs = zip(node.items[::2], node.items[1::2], strict=False)
         parts = [

@@ -138,7 +138,7 @@ class Machine:
             self.log.append(Use(kind, target, args, self.start + self.pos, code))
         else:
             first = known[0]
-            self.log[first] = self.log[first]._replace(count=self.log[first].count + 1)
+            self.log[first] = self.log[first]._replace(times=self.log[first].times + 1)
 
     def trouble(self, kind: TroubleKind, message: str) -> None:
         """Keep a trouble at the present place; of each kind a few are enough."""

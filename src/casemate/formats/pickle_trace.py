@@ -46,7 +46,7 @@ class Use(NamedTuple):
     """Arguments of the first such call (the state for `build`); None when they are not known."""
     offset: int
     opcode: int
-    count: int = 1
+    times: int = 1
 
 
 class Trouble(NamedTuple):
@@ -94,6 +94,9 @@ class PickleTrace(NamedTuple):
     result: Value | None
     machine: Machine
     """Kept so that contents can be read again for a finding."""
+    shifted: bool = False
+    """Whether this is how a plain unpickler misreads a stream joblib put inside another: names in
+    it may be nonsense."""
 
     @property
     def names(self) -> tuple[tuple[str, str, int], ...]:

@@ -13,7 +13,9 @@ from __future__ import annotations
 from typing import TypeAlias
 
 DATA = 0x7FFFFFFF
-"""A constant or container of constants whose place in the stream was not kept. It is no offset of a stream shorter than that."""
+"""A constant or container of constants whose place in the stream was not kept.
+
+It is the offset of nothing in a stream shorter than itself."""
 
 
 class Symbol:
