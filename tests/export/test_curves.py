@@ -4,7 +4,7 @@ import pytest
 
 from casemate.export.curves import MAX_POINTS, counted, fooled_within, quantile, robustness
 from casemate.records.make import make
-from casemate.records.trial import Outcome
+from casemate.records.trial import Cost, Outcome
 from tests.export.bundles import share, trial
 
 
@@ -115,8 +115,18 @@ def test_queries_are_counted_against_inputs_the_model_had_right():
         outcome(2, None, queries=99),
         outcome(3, 0.0, clean=False, success=True, queries=1),
     ]
-    points = fooled_within(of(*rows))
+    points = fooled_within(of(*rows, cost=make(Cost, forward=140, queries=140)))
     assert points == [(10.0, pytest.approx(1 / 3)), (30.0, pytest.approx(2 / 3))]
+
+
+def test_a_search_that_spends_its_allowance_on_each_input_has_no_cost_curve():
+    rows = [outcome(i, 0.1, queries=1000 - i) for i in range(20)]
+    assert fooled_within(of(*rows, cost=make(Cost, queries=20_000))) == []
+    assert len(fooled_within(of(*rows, eps=0.1, cost=make(Cost, queries=20_000)))) == 20
+
+
+def test_queries_of_an_attack_with_gradients_are_no_outsiders_cost():
+    assert fooled_within(of(outcome(0, 0.1, queries=5), cost=make(Cost, backward=3))) == []
 
 
 @pytest.mark.parametrize(

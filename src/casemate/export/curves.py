@@ -91,11 +91,23 @@ def counted(trial: Trial) -> list[Outcome]:
 def fooled_within(trial: Trial) -> list[tuple[float, float]]:
     """Return (queries, share of inputs the model had right that are fooled by then)."""
     right = [one for one in counted(trial) if one.clean]
-    spent = sorted(one.queries for one in right if one.success and one.queries > 0)
-    if not spent:
+    spent = sorted(queries_spent(trial))
+    return _thinned([(queries, (i + 1) / len(right)) for i, queries in enumerate(spent)])
+
+
+def queries_spent(trial: Trial) -> list[float]:
+    """Return the queries each fooled input took, where the attack had the answers alone.
+
+    Empty for an attack that spends its whole allowance on every input: it says nothing about cost.
+    """
+    if trial.cost.backward:
         return []
-    points = [(float(queries), (i + 1) / len(right)) for i, queries in enumerate(spent)]
-    return _thinned(points)
+    found = [one for one in counted(trial) if one.clean and one.success and one.queries > 0]
+    spent = [float(one.queries) for one in found]
+    low, high = quantile(spent, 0.1), quantile(spent, 0.9)
+    if trial.eps is None and low is not None and high is not None and low > 0.9 * high:
+        return [] if len(spent) > 1 else spent
+    return spent
 
 
 def quantile(values: Iterable[float], share: float) -> float | None:

@@ -33,9 +33,9 @@ def _distance(ident: str, curve: Robustness) -> Chart:
     ]
     series.append(
         Series(
-            "worst case over attacks",
+            "worst case over attacks" if curve.known_between else "worst case at the radii tried",
             [(one.x, one.share) for one in curve.worst],
-            "worst",
+            "worst" if curve.known_between else "sparse",
             steps=curve.known_between,
             band=[(one.low, one.high) for one in curve.worst],
         )
@@ -53,8 +53,10 @@ def _distance(ident: str, curve: Robustness) -> Chart:
         f"in {norm}: {percent(curve.worst[0].share)} with no change, {percent(last.share)} within "
         f"{number(last.x)}."
     )
-    if half is not None and half > 0:
+    if half is not None and half > 0 and curve.known_between:
         text += f" Half is lost within {number(half)}."
+    if not curve.known_between:
+        text += " Between the dots nothing was measured."
     return charts.draw(
         ident,
         f"{measure.capitalize()} within a distance, {norm}",
@@ -71,7 +73,7 @@ def query_chart(ident: str, trials: Sequence[Trial]) -> Chart | None:
     """Return the share of inputs fooled against queries spent, for attacks without gradients."""
     series: list[Series] = []
     for one in trials:
-        points = fooled_within(one) if one.cost.backward == 0 else []
+        points = fooled_within(one)
         if points:
             label = one.attack + (f" {NORMS.get(one.norm, one.norm)}" if one.norm else "")
             series.append(Series(label, points, _STYLES[len(series) % 6], steps=True))
@@ -110,7 +112,7 @@ def trial_charts(trial: Trial) -> list[Chart]:
                 f"{trial.id}-{i}",
                 f"{one.y_name.capitalize()} against {one.x_name}",
                 text,
-                [Series(one.y_name, sorted(one.points), "worst")],
+                [Series(one.y_name, sorted(dict(one.points).items()), "worst")],
                 x_name=one.x_name,
                 y_name=one.y_name,
             )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from casemate import __version__
 from casemate.errors import CasemateError
 from casemate.export import advice, coverage, wording
-from casemate.export.curves import quantile
+from casemate.export.curves import quantile, queries_spent
 from casemate.export.examples import Picture, Row, examples
 from casemate.export.figures import distance_charts, query_chart, trial_charts
 from casemate.export.report import (
@@ -216,13 +216,7 @@ def _cards(bundle: Bundle) -> list[Card]:
             note = f"{worst.attack}, {norm} {wording.number(worst.eps)}"
             value = wording.percent(worst.robust.value)
             cards.append(Card(f"{measure}, worst attack", value, note, "stop"))
-    spent = [
-        float(one.queries)
-        for trial in evasion
-        if trial.cost.backward == 0
-        for one in trial.outcomes
-        if one.success and one.clean and one.queries
-    ]
+    spent = [queries for trial in evasion for queries in queries_spent(trial)]
     median = quantile(spent, 0.5)
     if median is not None:
         note = "median, seeing the model's answers alone"
