@@ -76,6 +76,14 @@ def test_inputs_no_search_tried_do_not_look_safe_at_small_radii():
     assert shares(curve.worst)[:2] == [(0.0, 1.0), (0.01, 0.0)]
 
 
+def test_one_small_trial_does_not_shrink_the_curve_to_its_few_inputs():
+    search = of(*(outcome(i, 0.01) for i in range(100)))
+    small = of(*(outcome(i, 0.1) for i in range(10)), eps=0.1)
+    assert robustness([search, small], "linf").n == 100
+    large = of(*(outcome(i, 0.1) for i in range(60)), eps=0.1)
+    assert robustness([search, large], "linf").n == 60
+
+
 def test_without_a_search_the_curve_is_known_at_the_radii_alone():
     rows = [outcome(0, 0.03), outcome(1, 0.09), outcome(2, None)]
     curve = robustness([of(*rows, eps=0.1), of(*rows, eps=0.2)], "linf")

@@ -136,15 +136,16 @@ def _shared(
     searched: Sequence[tuple[Trial, Sequence[Outcome]]],
     measured: Sequence[tuple[Trial, Sequence[Outcome]]],
 ) -> set[int]:
-    """Return the inputs the worst case is drawn for: those every attack tried, if they are enough.
+    """Return the inputs the worst case is drawn for.
 
-    An input only a fixed-radius attack tried would look safe at every smaller radius.
+    An input only a fixed-radius attack tried would look safe at every smaller radius, so it must be
+    one a search tried. Those every attack tried compare best, where they are not too few.
     """
-    tried = [{one.index for one in rows} for _, rows in measured]
-    common = set.intersection(*tried)
-    if 2 * len(common) >= min(len(one) for one in tried):
+    common = set.intersection(*({one.index for one in rows} for _, rows in measured))
+    searches = [{one.index for one in rows} for _, rows in searched]
+    if 2 * len(common) >= max(len(one) for one in searches):
         return common
-    return set.union(*({one.index for one in rows} for _, rows in searched))
+    return set.union(*searches)
 
 
 def _reach(measured: Sequence[tuple[Trial, Sequence[Outcome]]]) -> float:
