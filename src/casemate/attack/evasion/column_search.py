@@ -109,6 +109,8 @@ class Best:
         self.origin, self.span = origin, span
         self.row: Array | None = None
         self.size = (np.inf, np.inf)
+        self.last: Array | None = None
+        """The row that fooled last with as few cells, which the oracle keeps; None: not known."""
 
     def sizes(self, rows: Array) -> list[tuple[float, float]]:
         """Return the number of cells changed and the length of the way, per row."""
@@ -119,16 +121,16 @@ class Best:
     def look(self, rows: Array, margin: Doubles) -> bool:
         """Take in what was answered; say whether it brought a new best row."""
         news = False
+        cells: list[float] = []
         for row, size, value in zip(rows, self.sizes(rows), margin.tolist(), strict=True):
-            if value < 0 and size < self.size:
-                self.row, self.size, news = row, size, True
+            if value < 0 and size[0] <= self.size[0]:
+                cells.append(size[0])
+                self.last = row
+                if size < self.size:
+                    self.row, self.size, news = row, size, True
+        if cells.count(self.size[0]) > 1:
+            self.last = None
         return news
-
-    def worth(self, rows: Array) -> Array:
-        """Return the rows that would be better than the best if they fooled, shortest way first."""
-        sizes = self.sizes(rows)
-        order = sorted(range(len(rows)), key=sizes.__getitem__)
-        return rows[[i for i in order if (0, 0) < sizes[i] < self.size]]
 
     def changed(self) -> Index:
         """Return the columns changed in the best row."""
@@ -181,6 +183,10 @@ def search(
         idle += 1
         if again.row is not None and again.size < best.size:
             best, idle = again, 0
+        elif again.size[0] == best.size[0]:
+            best.last = again.last
+    if best.row is not None and best.last is not best.row:
+        yield best.row[None]
 
 
 def _seed(others: Array, table: Table, best: Best, rng: np.random.Generator) -> Search:

@@ -107,7 +107,7 @@ def run(
         if not found:
             raise
         state, notes = "failed", [*notes, str(error)]
-    rates = [part * rate for part in SHARES]
+    rates = [round(part * rate, 9) for part in SHARES]
     folds = _whole_folds(found)
     by_rate = [_pooled(found, part, folds) for part in rates]
     clean, robust = by_rate[0], by_rate[-1]
