@@ -48,7 +48,8 @@ def trial(
     held = list(held)
     rows = list(range(len(held))) if rows is None else rows
     labels = [1] * len(held) if labels is None else labels
-    counted = [h for h, label in zip(held, labels, strict=True) if name == "accuracy" or label]
+    stands = [h is not False for h in held]  # None: the attack did not finish this input
+    counted = [h for h, label in zip(stands, labels, strict=True) if name == "accuracy" or label]
     value = sum(counted) / len(counted) if counted else None
     n = len(counted)
     return make(
@@ -68,7 +69,7 @@ def trial(
         robust=more.pop("robust", Measure(name=name, value=value, low=0.0, high=1.0, n=n)),
         cost=Cost(),
         outcomes=tuple(
-            Outcome(index=row, label=label, clean=True, success=not h)
+            Outcome(index=row, label=label, clean=True, success=None if h is None else not h)
             for row, h, label in zip(rows, held, labels, strict=True)
         )
         if outcomes

@@ -1,9 +1,9 @@
 import pytest
 
-from casemate.gate.regressions import compare, falls
+from casemate.gate.regressions import compare, doubts, falls
 from casemate.records.target import Target
 from casemate.records.trial import Measure
-from tests.gate.made import trial
+from tests.gate.made import DATA, trial
 from tests.gate.test_baseline import accepted
 
 MOSTLY = [True] * 90 + [False] * 10
@@ -60,6 +60,26 @@ def test_rows_in_common_are_compared_when_a_run_attacks_fewer():
     (comparison,) = compare(accepted(trials=[trial(MOSTLY)]), [now])
     assert comparison.change.paired
     assert comparison.change.n == 75
+
+
+def test_inputs_an_attack_did_not_finish_neither_pass_nor_fail():
+    """Ten unfinished among a hundred could hide a fall; two could not; a fall stays a fall."""
+    baseline = accepted(trials=[trial(MOSTLY)])
+    for now, doubtful, fell in (
+        ([None] * 10 + [True] * 80 + [False] * 10, True, False),
+        ([None] * 2 + [True] * 88 + [False] * 10, False, False),
+        ([None] * 10 + [False] * 20 + [True] * 60 + [False] * 10, False, True),
+    ):
+        comparisons = compare(baseline, [trial(now)])
+        assert bool(doubts(comparisons, allowed=0.0)) is doubtful
+        assert bool(falls(comparisons, allowed=0.0)) is fell
+
+
+def test_inputs_unfinished_in_the_baseline_are_not_held_against_the_model():
+    baseline = accepted(trials=[trial([None] * 30 + [True] * 70)])
+    for data in (DATA, OTHER_DATA):
+        comparisons = compare(baseline, [trial([False] * 30 + [True] * 70, data=data)])
+        assert falls(comparisons, allowed=0.0) == []
 
 
 def test_a_higher_fidelity_is_a_regression():

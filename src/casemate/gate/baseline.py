@@ -134,6 +134,7 @@ def keep(trial: Trial) -> tuple[Kept, ...]:
             held="".join("1" if figure.held[row] else "0" for row in sorted(figure.held)),
         )
         for figure in figures(trial)
+        if figure.value is not None
     )
 
 

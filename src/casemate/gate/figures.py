@@ -22,6 +22,8 @@ class Figure(NamedTuple):
     n: int
     held: Mapping[int, bool]
     """Whether each row held, by row of the data set; empty where only the share is known."""
+    undecided: frozenset[int] = frozenset()
+    """Rows the attack had no time to finish: still standing, and counted so in `value`."""
 
     @property
     def holding(self) -> int:
@@ -34,8 +36,8 @@ def figures(trial: Trial) -> tuple[Figure, ...]:
     """Return the shares of a trial that a gate can compare."""
     found = []
     if trial.robust is not None:
-        found.append(_figure(trial.robust, _held(trial.robust, trial.outcomes)))
-    found += [_figure(m, {}) for m in trial.measures if m.name in WORSE_WHEN_HIGHER]
+        found.append(_figure(trial.robust, trial.outcomes))
+    found += [_figure(m) for m in trial.measures if m.name in WORSE_WHEN_HIGHER]
     return tuple(found)
 
 
@@ -47,21 +49,18 @@ def describe(trial_attack: str, norm: str | None, eps: float | None) -> str:
     return f"{trial_attack} ({', '.join(particulars)})" if particulars else trial_attack
 
 
-def _figure(measure: Measure, held: Mapping[int, bool]) -> Figure:
-    return Figure(measure.name, measure.value, measure.n, held)
-
-
-def _held(measure: Measure, outcomes: Sequence[Outcome]) -> Mapping[int, bool]:
-    """Return which rows held, if the outcomes give the very share that was measured.
+def _figure(measure: Measure, outcomes: Sequence[Outcome] = ()) -> Figure:
+    """Read off which rows held, if the outcomes give the very share that was measured.
 
     Recall is a share of the positive rows (label 1), accuracy of all; where neither reading of the
     outcomes gives the measured share, the share is taken as it stands and compared without pairs.
     """
-    told = [o for o in outcomes if not o.clean or o.success is not None]
-    for rows in (told, [o for o in told if o.label == 1]):
-        held = {o.index: o.clean and not o.success for o in rows}
-        if held and measure.value is not None:
-            share = sum(held.values()) / len(held)
-            if abs(share - measure.value) < _TOLERANCE and measure.n in (0, len(held)):
-                return held
-    return {}
+    for rows in (outcomes, [o for o in outcomes if o.label == 1]):
+        stands = {o.index: o.clean and not o.success for o in rows}
+        if not stands or measure.value is None or measure.n not in (0, len(stands)):
+            continue
+        if abs(sum(stands.values()) / len(stands) - measure.value) < _TOLERANCE:
+            undecided = frozenset(o.index for o in rows if o.clean and o.success is None)
+            held = {row: stood for row, stood in stands.items() if row not in undecided}
+            return Figure(measure.name, measure.value, measure.n, held, undecided)
+    return Figure(measure.name, measure.value, measure.n, {})

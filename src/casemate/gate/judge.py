@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from casemate.gate.bar import floor_of
 from casemate.gate.baseline import Baseline, by_fingerprint, finished
 from casemate.gate.figures import describe
-from casemate.gate.regressions import compare, falls
+from casemate.gate.regressions import compare, doubts, falls
 from casemate.gate.waivers import Waiver, expired, waived
 from casemate.records.make import make
 from casemate.records.verdict import Verdict
@@ -205,6 +205,7 @@ def _weigh_regressions(
     scales.missing += [
         f"{c.problem}, so a regression cannot be told" for c in comparisons if c.problem
     ]
+    scales.missing += doubts(comparisons, allowed=bar.regression)
     scales.counts["compared"] = sum(c.change is not None for c in comparisons)
     scales.counts["regressions"] = len(found)
     scales.rests_on += [c.trial.id for c in comparisons if c.trial is not None and c.change]

@@ -29,6 +29,8 @@ class Comparison(NamedTuple):
     trial: Trial | None
     change: Change | None
     problem: str = ""
+    doubt: Change | None = None
+    """The same if every input the attack did not finish were lost."""
 
 
 class Fall(NamedTuple):
@@ -43,6 +45,17 @@ def compare(baseline: Baseline, trials: Sequence[Trial]) -> list[Comparison]:
     return [_beside(kept, trials) for kept in baseline.measures]
 
 
+def doubts(comparisons: Sequence[Comparison], *, allowed: float) -> list[str]:
+    """Say which figures may have fallen, for all that unfinished inputs tell."""
+    return [
+        f"{describe(c.kept.attack, c.kept.norm, c.kept.eps)} did not finish all inputs, and those "
+        "left are enough to hide a fall: give it more time"
+        for c in comparisons
+        if c.change is not None and c.doubt is not None
+        if not _fell(c.change, c.change.p, allowed) and _fell(c.doubt, c.doubt.p, allowed)
+    ]
+
+
 def falls(comparisons: Sequence[Comparison], *, allowed: float) -> list[Fall]:
     """Return the figures that fell by more than `allowed`, beyond what chance explains.
 
@@ -53,8 +66,13 @@ def falls(comparisons: Sequence[Comparison], *, allowed: float) -> list[Fall]:
     return [
         Fall(comparison, _reason(comparison, change, p, allowed))
         for (comparison, change), p in zip(told, adjusted, strict=True)
-        if p <= ALPHA and change.drop > allowed and (allowed == 0 or change.least > allowed)
+        if _fell(change, p, allowed)
     ]
+
+
+def _fell(change: Change, p: float, allowed: float) -> bool:
+    beyond = change.drop > allowed and (allowed == 0 or change.least > allowed)
+    return p <= ALPHA and beyond
 
 
 def _beside(kept: Kept, trials: Sequence[Trial]) -> Comparison:
@@ -81,21 +99,27 @@ def _beside(kept: Kept, trials: Sequence[Trial]) -> Comparison:
     change = _change(kept, trial, figure)
     if change is None:
         return Comparison(kept, trial, None, f"{what} does not say how many inputs it rests on")
-    return Comparison(kept, trial, change)
+    doubt = _change(kept, trial, figure, standing=False) if figure.undecided else None
+    return Comparison(kept, trial, change, doubt=doubt)
 
 
-def _change(kept: Kept, trial: Trial, figure: Figure) -> Change | None:
+def _change(kept: Kept, trial: Trial, figure: Figure, *, standing: bool = True) -> Change | None:
+    """Compare, counting rows the attack did not finish as still standing, or as lost."""
     before = rows_held(kept)
+    after = {**figure.held, **dict.fromkeys(figure.undecided, standing)}
     if trial.data.digest is not None and trial.data.digest == kept.data_digest:
-        common = sorted(before.keys() & figure.held.keys())
+        common = sorted(before.keys() & after.keys())
         # Fewer than half of the rows in common: the rest says more than the pairs do.
-        if common and 2 * len(common) >= min(len(before), len(figure.held)):
-            return paired([before[r] for r in common], [figure.held[r] for r in common])
+        if common and 2 * len(common) >= min(len(before), len(after)):
+            return paired([before[r] for r in common], [after[r] for r in common])
     then = Figure(kept.name, kept.value, kept.n or len(before), before)
-    now = figure._replace(n=figure.n or len(figure.held))
-    if then.n == 0 or now.n == 0:
+    n = figure.n or len(after)
+    if then.n == 0 or n == 0:
         return None
-    return unpaired(then.holding, then.n, now.holding, now.n)
+    lost = 0 if standing else len(figure.undecided)
+    # What the baseline's own attack did not finish is not held against today's model.
+    held = sum(before.values()) if before else then.holding
+    return unpaired(held, then.n, max(figure._replace(n=n).holding - lost, 0), n)
 
 
 def _settings(params: Mapping[str, object], budget: int | None) -> tuple[object, ...]:
