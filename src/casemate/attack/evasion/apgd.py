@@ -124,7 +124,7 @@ def _ascend(
         )  # fmt: skip
         if not len(adv):
             return
-        new = torch.addcmul(adv, steepest(grad, norm), like(length, adv))
+        new = steepest(grad, norm).mul_(like(length, adv)).add_(adv)
         project(new, x, eps, norm, low, high)
         if step > 1:  # adv + MOMENTUM * (new - adv) + (1 - MOMENTUM) * (adv - before)
             new.mul_(MOMENTUM).add_(adv, alpha=2 * (1 - MOMENTUM))

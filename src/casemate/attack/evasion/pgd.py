@@ -55,6 +55,5 @@ def pgd(
             adv, origin, label, low, high, grad = oracle.shed(adv, origin, label, low, high, grad)
             if not len(adv):
                 return
-            adv = torch.add(adv, steepest(grad, norm), alpha=length)
-            project(adv, origin, eps, norm, low, high)
+            project(adv.add_(steepest(grad, norm), alpha=length), origin, eps, norm, low, high)
         oracle.logits(adv)
