@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from casemate.errors import UsageError
-from casemate.targets import arrays, digest, sklearn
+from casemate.targets import arrays, digest, rehearsal, sklearn
 from casemate.targets.layout import Layout, between
 from casemate.targets.uri import parse
 
@@ -49,10 +49,14 @@ def open_xgboost(uri: str, *, vet: Vet | None, settings: Settings, device: str =
     del vet, device  # the files hold no code; trees run on the processor
     xgb = _library("xgboost")
     parts = parse(uri, settings.root)
+    identity: str | None
     if parts.factory is None:
         path = parts.path(settings.root)
+        identity = digest.of_path(path)
+        text = path.read_bytes()[:1] == b"{" and path.suffix.lower() == ".json"
+        if not text and not rehearsal.survives("xgboost", path, identity):
+            raise _damaged(path, "XGBoost")
         booster = xgb.Booster()
-        identity: str | None = digest.of_path(path)
         try:
             booster.load_model(path)
         except (xgb.core.XGBoostError, ValueError) as error:
@@ -71,7 +75,10 @@ def open_xgboost(uri: str, *, vet: Vet | None, settings: Settings, device: str =
         answer = booster.inplace_predict(rows, predict_type="margin", validate_features=False)
         return np.asarray(answer)
 
-    names = booster.feature_names or ()
+    try:
+        names = booster.feature_names or ()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{target.uri} has feature names that are no text") from error
     return _wrap(margins, names, int(booster.num_features()), target, settings)
 
 
@@ -86,22 +93,26 @@ def open_lightgbm(uri: str, *, vet: Vet | None, settings: Settings, device: str 
     del vet, device  # the files hold no code; trees run on the processor
     lgb = _library("lightgbm")
     parts = parse(uri, settings.root)
+    identity: str | None
     if parts.factory is None:
         path = parts.path(settings.root)
-        identity: str | None = digest.of_path(path)
-        if not _whole(path.read_bytes()):
+        identity = digest.of_path(path)
+        text = path.read_bytes()
+        if not _whole(text):
             raise _damaged(path, "LightGBM")
-        try:
-            booster = lgb.Booster(model_file=str(path))
-        except lgb.basic.LightGBMError as error:
-            raise _damaged(path, "LightGBM") from error
+        stated = re.search(rb"^objective=(\w+)", text, re.MULTILINE)
+        _refuse_other(stated[1].decode() if stated else "none", _LIGHTGBM, str(parts))
+        if not rehearsal.survives("lightgbm", path, identity):
+            raise _damaged(path, "LightGBM")
+        booster = lgb.Booster(model_file=str(path))
     else:
         booster, identity = sklearn.make_by_factory(parts, settings.root)
     target = parts.record(settings.root, identity)
     if not isinstance(booster, lgb.Booster):
         return sklearn.wrap(booster, target, settings)
-    objective = str(booster.dump_model(num_iteration=1).get("objective", "none"))
-    _refuse_other(objective.partition(" ")[0], _LIGHTGBM, target.uri)
+    if parts.factory is not None:
+        objective = str(booster.dump_model(num_iteration=1).get("objective", "none"))
+        _refuse_other(objective.partition(" ")[0], _LIGHTGBM, target.uri)
     threads = {"num_threads": settings.threads} if settings.threads else {}
 
     def margins(rows: Array) -> npt.NDArray[Any]:

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -155,7 +156,9 @@ def _config_of_zip(path: Path) -> Any:
             if info.file_size > _MOST:
                 raise UsageError(f"{path.name} has a configuration of {info.file_size} bytes")
             return json.loads(archive.read(info))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, RecursionError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError) as error:
+        raise _damaged(path) from error
+    except RuntimeError as error:  # encrypted, an unknown compression, or nested too deeply
         raise _damaged(path) from error
 
 

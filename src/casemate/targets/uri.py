@@ -184,8 +184,8 @@ def _look_in_zip(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.partition("/")[2] or name for name in archive.namelist()}
-    except zipfile.BadZipFile:
-        return None
+    except (zipfile.BadZipFile, ValueError, OSError, RuntimeError):
+        return None  # whoever opens it says what is wrong with it
     if any(name.startswith("code/") for name in names) and "constants.pkl" in names:
         return "torchscript"
     if any(n.startswith("models/") or n == "serialized_exported_program.json" for n in names):
