@@ -15,7 +15,7 @@ from casemate.catalog.loader import ROOT
 from casemate.errors import LimitExceeded
 from casemate.formats import pickle_opcodes as op
 from casemate.formats.pickle_names import resolve
-from casemate.formats.pickle_reader import literal, literal_text
+from casemate.formats.pickle_reader import literal, literal_text, spelled_bytes
 from casemate.formats.pickle_trace import Payload
 from casemate.formats.pickle_values import (
     DATA,
@@ -28,6 +28,7 @@ from casemate.formats.pickle_values import (
     Unknown,
     Value,
 )
+from casemate.formats.source import BytesSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -299,10 +300,14 @@ def _payload(machine: Machine, callee: Global, args: tuple[Value, ...], code: in
     """Note bytes that are handed to another unpickler."""
     machine.note("call", callee, args, code)
     place = literal(machine, args[0], where=True)
+    spelled = None if isinstance(place, tuple) else spelled_bytes(machine, args[0])
+    if spelled is not None:
+        place = (0, len(spelled))
     if not isinstance(place, tuple):
         machine.trouble("unresolved", f"{callee.full} reads bytes that are not a constant")
     elif len(machine.payloads) < machine.limits.payloads:
-        machine.payloads.append(Payload(machine.start + place[0], place[1], callee.full))
+        decoded = None if spelled is None else BytesSource(spelled, f"bytes for {callee.full}")
+        machine.payloads.append(Payload(machine.start + place[0], place[1], callee.full, decoded))
     else:
         raise LimitExceeded("too many pickles inside the pickle", offset=machine.pos)
     return _made(machine, callee, "call", args)

@@ -236,7 +236,7 @@ def _memo_index(machine: Machine, pos: int, head: bytes) -> tuple[int, int]:
         return int.from_bytes(head[1:5], "little"), pos + 5
     end = machine.line_end(pos + 1)
     text = machine.bytes_at(pos + 1, end - pos - 1)
-    return (int(text) if text.isdigit() else -1), end + 1
+    return (int(text) if text.isdigit() and len(text) < 19 else -1), end + 1
 
 
 def _recalled(machine: Machine, index: int, end: int, depth: int) -> Node:

@@ -294,6 +294,7 @@ class Machine:
         buffer, base, stack, marks, memo = self.buffer, self.base, self.stack, self.marks, self.memo
         pushes, first_symbol, limit = op.PUSHES, self.first_symbol, self.limits.memo
         frame = self.frame_end
+        opaque = self.encode(self.opaque)
         pos = self.pos - base
         real = min(len(buffer) - MARGIN, self.size - base)
         safe = real if base + real >= self.size else real - MARGIN
@@ -311,6 +312,8 @@ class Machine:
                     size = len(memo)
                     if type(value) is int and self.dense and size < limit:
                         memo.append(value)
+                    elif type(value) is tuple and self.detail <= 0 and self.dense and size < limit:
+                        memo.append(opaque)
                     else:
                         self.pos, self.stack = base + pos, stack
                         self.memoize()
@@ -353,6 +356,11 @@ class Machine:
                 elif code == 0x86:  # TUPLE2
                     value = stack.pop()
                     stack[-1] = (stack[-1], value)
+                    pos += 1
+                elif code == 0x87:  # TUPLE3
+                    value = stack.pop()
+                    other = stack.pop()
+                    stack[-1] = (stack[-1], other, value)
                     pos += 1
                 elif code == 0x58:  # BINUNICODE
                     stack.append(base + pos)

@@ -11,11 +11,9 @@ import codecs
 import struct
 from typing import TYPE_CHECKING
 
+from casemate.errors import LimitExceeded
 from casemate.formats import pickle_opcodes as op
-from casemate.formats.pickle_values import (
-    DATA,
-    Value,
-)
+from casemate.formats.pickle_values import DATA, Global, Made, Value
 
 if TYPE_CHECKING:
     from casemate.formats.pickle_machine import Machine
@@ -24,13 +22,19 @@ TEXT_LIMIT = 1 << 16
 """Bytes of a constant that are decoded; a longer one counts as not known."""
 
 
-def literal(machine: Machine, value: Value, *, where: bool = False) -> object:
+SPELLED_LIMIT = 1 << 26
+
+
+def literal(
+    machine: Machine, value: Value, *, where: bool = False, limit: int = TEXT_LIMIT
+) -> object:
     """Return the constant at an offset, or None when there is none, or it is too long.
 
     Args:
         machine: The reading.
         value: A value of the machine.
         where: Return (offset, size) of a bytes constant in place of its contents.
+        limit: Bytes that are decoded at most.
     """
     if type(value) is not int or value == DATA:
         return None
@@ -44,13 +48,16 @@ def literal(machine: Machine, value: Value, *, where: bool = False) -> object:
         if where:
             known = code in op.BYTES or code in op.OLD_STRINGS
             return (value + 1 + width, length) if known else None
-        if not 0 <= length <= TEXT_LIMIT:
+        if not 0 <= length <= limit:
             return None
         return _decoded(code, machine.bytes_at(value + 1 + width, length))
     if where:
         return None
     if code in op.LINES:
-        end = machine.line_end(value + 1, TEXT_LIMIT)
+        try:
+            end = machine.line_end(value + 1, limit)
+        except LimitExceeded:
+            return None
         return _decoded(code, machine.bytes_at(value + 1, end - value - 1)) if end >= 0 else None
     return _fixed(code, head)
 
@@ -59,6 +66,21 @@ def literal_text(machine: Machine, value: Value) -> str | None:
     """Return the constant at an offset when it is a str, else None."""
     found = literal(machine, value)
     return found if isinstance(found, str) else None
+
+
+def spelled_bytes(machine: Machine, value: Value) -> bytes | None:
+    """Return bytes that are written as `_codecs.encode(text, 'latin1')`, as protocols 0 to 2 do."""
+    if not isinstance(value, Made) or not isinstance(value.by, Global):
+        return None
+    if (value.by.module, value.by.name) != ("_codecs", "encode") or type(value.args) is not tuple:
+        return None
+    if len(value.args) != 2 or literal_text(machine, value.args[1]) not in ("latin1", "latin-1"):
+        return None
+    text = literal(machine, value.args[0], limit=SPELLED_LIMIT)
+    try:
+        return text.encode("latin-1") if isinstance(text, str) else None
+    except UnicodeEncodeError:
+        return None
 
 
 def _fixed(code: int, head: bytes) -> object:

@@ -148,13 +148,6 @@ def _tuple1(machine: Machine) -> None:
     machine.pos += 1
 
 
-def _tuple3(machine: Machine) -> None:
-    if len(machine.stack) < 3:
-        raise IndexError
-    machine.stack[-3:] = [tuple(machine.stack[-3:])]
-    machine.pos += 1
-
-
 def _empty_tuple(machine: Machine) -> None:
     machine.stack.append(())
     machine.pos += 1
@@ -219,7 +212,7 @@ def _name_lines(machine: Machine) -> tuple[str, str]:
     """Read the two lines of GLOBAL or INST.
 
     At the end of the stream the Python unpickler takes an unfinished line less its last byte for
-    the name and imports it; so that import is noted before the error.
+    the name, imports it and, for INST, makes an instance; so that is noted before the error.
     """
     start = machine.pos + 1
     middle = machine.line_end(start, machine.limits.line)
@@ -229,8 +222,11 @@ def _name_lines(machine: Machine) -> tuple[str, str]:
         module, _, name = rest.partition(b"\n")
         if middle < 0:
             module = module[:-1]
+        code = machine.bytes_at(machine.pos, 1)[0]
         if module:
-            imported(machine, _text(module), _text(name[:-1]), machine.bytes_at(machine.pos, 1)[0])
+            found = imported(machine, _text(module), _text(name[:-1]), code)
+            if code == op.INST:
+                call(machine, found, tuple(machine.stack), code)
         machine.pos = machine.size
         raise FormatError("the stream ends inside a name", offset=machine.pos)
     module = machine.bytes_at(start, middle - start)
@@ -389,7 +385,6 @@ STEPS: dict[int, Callable[[Machine], None]] = {
     op.BINGET: _binget,
     op.EMPTY_TUPLE: _empty_tuple,
     op.TUPLE1: _tuple1,
-    op.TUPLE3: _tuple3,
     op.TUPLE: _tuple,
     op.LIST: _boxed("list"),
     op.DICT: _boxed("dict"),

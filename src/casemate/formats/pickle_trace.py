@@ -64,6 +64,12 @@ class Payload(NamedTuple):
     size: int
     reader: str
     """Name of the function that is given the bytes."""
+    decoded: Source | None = None
+    """The bytes themselves, where the stream spells them as text, as protocols 0 to 2 do."""
+
+    def view(self, source: Source) -> Source:
+        """Return the bytes, out of `source`, the one the trace was made from."""
+        return self.decoded or source.sub(self.offset, self.size, f"bytes for {self.reader}")
 
 
 class PickleTrace(NamedTuple):

@@ -1,8 +1,8 @@
 """What is known about a name that a pickle imports: may it be called, built, named, or why not.
 
 The allow-list is one file per package in `catalog/allow/`, written by `bench/allowlist/make.py`.
-Only the file of the package that is asked for is read. A name passes as written there or not at all:
-`collections` being harmless says nothing about `collections.os`.
+Only the file of the package that is asked for is read. A name passes as it is written there or not
+at all: `collections` being harmless says nothing about `collections.os`.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ class Walk:
         spans.append(Span(position, traced.end, "scanned"))
         for payload in traced.payloads:
             name = f"bytes for {payload.reader}"
-            inner = traced.source.sub(payload.offset, payload.size, name)
+            inner = payload.view(traced.source)
             full = name if member is None else f"{member} > {name}"
             self.read(inner, full, depth + 1)
 
