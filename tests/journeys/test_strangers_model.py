@@ -24,8 +24,8 @@ def casemate(folder, *words, expect):
     return done.stdout
 
 
-def assessed(folder, *words):
-    casemate(folder, "assess", "--time", "20s", "--quiet", *words, expect=(0, 1))
+def assessed(folder, time="20s"):
+    casemate(folder, "assess", "--time", time, "--quiet", expect=(0, 1))
     report = json.loads(casemate(folder, "report", "--format", "json", expect=(0,)))
     html = casemate(folder, "report", "-o", "-", expect=(0,))
     assert html.lstrip().lower().startswith("<!doctype html>")
@@ -141,7 +141,7 @@ def test_an_onnx_file_from_a_package(tmp_path):
         .replace("# bounds = [0.0, 1.0]", "bounds = [-123.0, 151.0]")
         .replace("# eps = { linf = 0.03 }", "eps = { linf = 4.0 }")
     )
-    report = assessed(tmp_path)
+    report = assessed(tmp_path, time="45s")
     assert tried(report)
     assert report["attacks"][0]["clean"]["value"] == 1.0
 

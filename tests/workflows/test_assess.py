@@ -16,7 +16,7 @@ def test_an_assessment_scans_attacks_and_judges(project):
     assert done.exit_code == 0
     assert done.verdict.answer == "yes"
     assert {"evasion-fmn", "evasion-apgd-ce"} <= {t.attack for t in done.bundle.trials}
-    assert [v.target.uri for v in done.bundle.verdicts] == ["torch:m.py:load", "w.pt"]
+    assert [v.target.uri for v in done.bundle.verdicts] == ["torch:m.py:load", "w.pt", "m.py"]
     assert done.bundle.run.state == "complete"
     assert any(threat.covered_by for threat in done.bundle.threats)
     assert any("not tried" in note for note in done.bundle.run.notes)

@@ -15,9 +15,15 @@ from casemate.workflows.job import Job
 def test_what_was_found_is_kept_when_the_job_breaks_off(tmp_path, error, state):
     loaded = config.Loaded(config=config.Config(), root=tmp_path)
     with Workspace.open(tmp_path / "store") as workspace:
-        with pytest.raises(error), Job("scan", loaded, workspace) as job:
-            job.add(make(Target, kind="artifact", uri="a"))
-            raise error
+        job = Job("scan", loaded, workspace)
+
+        def work():
+            with job:
+                job.add(make(Target, kind="artifact", uri="a"))
+                raise error
+
+        with pytest.raises(error):
+            work()
         assert workspace.run(job.run.id).state == state
         assert len(workspace.records(job.run.id, Target)) == 1
 

@@ -148,13 +148,18 @@ def _attack(
             if not plan.steps:
                 job.note("nothing was attacked: no attack of the catalog fits this target")
             for position, step in enumerate(plan.steps):
-                left = plan.steps[position:]
-                seconds = (deadline - time.monotonic()) * _USED
-                inputs = planning.inputs_for(left, seconds, correction.get(step.costs, 1.0))
+                seconds = deadline - time.monotonic()
+                if seconds <= 0:
+                    job.note(f"{step.attack.id} was not tried: the time was used up")
+                    continue
+                part = planning.share(
+                    plan.steps[position:], seconds * _USED, correction.get(step.costs, 1.0)
+                )
                 told = _stage(progress, f"attack {position + 1}/{len(plan.steps)}")
                 trial = _step(
                     job, opened, loaded, step,
-                    inputs=inputs, until=_until(left, deadline), fresh=fresh, progress=told,
+                    inputs=part.inputs, until=time.monotonic() + part.seconds / _USED,
+                    fresh=fresh, progress=told,
                 )  # fmt: skip
                 if trial is not None:
                     trials.append(trial)
@@ -200,6 +205,8 @@ def _step(
         )  # fmt: skip
     except BudgetSpent as error:
         job.note(f"{step.attack.id} was not finished: {error}")
+    except UsageError as error:
+        job.note(f"{step.attack.id} was not tried: {error}")
     except CasemateError as error:
         # One attack that fails must not take the others with it; the report lists it.
         job.note(f"{step.attack.id} failed: {error}")
@@ -223,13 +230,6 @@ def _threats(job: Job, loaded: Loaded, uri: str, data: str | None, trials: list[
     system = system_of(loaded, uri, data)
     scanned = [record for record in job.records if isinstance(record, Verdict)]
     job.add(system, *threats(system, trials, scanned, modality=modality(loaded)))
-
-
-def _until(left: tuple[Step, ...], deadline: float) -> float:
-    """Return when the first of the steps left must end, so that each gets its share."""
-    now = time.monotonic()
-    share = left[0].weight / sum(step.weight for step in left)
-    return now + max(1.0, (deadline - now) * share)
 
 
 def _file_of(uri: str, root: Path) -> Path | None:

@@ -17,7 +17,7 @@ from casemate.attack.findings import findings_of
 from casemate.attack.run import run
 from casemate.catalog import loader
 from casemate.catalog.entries import Attack
-from casemate.errors import StoreError, UsageError
+from casemate.errors import BudgetSpent, StoreError, UsageError
 from casemate.records.codec import decode, encode
 from casemate.records.trial import Trial
 from casemate.workflows.job import Job
@@ -130,6 +130,8 @@ def take_step(
         )  # fmt: skip
         if key and trial.state in ("complete", "budget-spent"):
             job.cache(key, encode(trial))
+    if deadline is not None and not trial.cost.forward and any(o.clean for o in trial.outcomes):
+        raise BudgetSpent("there was no time for a single evaluation")
     job.add(trial, *findings_of(trial, entry))
     return trial
 

@@ -89,20 +89,39 @@ def plan(model: Model, data: Data, config: Config) -> Plan:
     return Plan(tuple(steps), tuple(left_out))
 
 
-def inputs_for(left: Sequence[Step], seconds: float, correction: float) -> int:
-    """Return how many inputs the first of the steps left can attack in its share of the time.
+class Share(NamedTuple):
+    """What the next step gets."""
+
+    inputs: int
+    seconds: float
+
+
+def share(left: Sequence[Step], seconds: float, correction: float) -> Share:
+    """Return the next step's inputs and time, so that the steps after it get theirs.
+
+    Where even the fewest inputs worth attacking do not fit, the last steps give up their time:
+    a few attacks that were really tried say more than many that were not.
 
     Args:
-        left: The steps not run yet.
+        left: The steps not run yet, the most telling first.
         seconds: Time for all of them.
         correction: Real over thought cost of earlier steps of the same kind.
     """
     step = left[0]
+    each = step.per_input * correction
+    fewest = min(_FEWEST, step.most)
+    kept = list(left)
+    mine = _portion(kept, seconds)
+    while len(kept) > 1 and fewest * each > mine:
+        kept.pop()
+        mine = _portion(kept, seconds)
     if step.attack.family != "evasion":
-        return step.most  # these learn from the data as a whole; the deadline bounds them
-    share = seconds * step.weight / sum(other.weight for other in left)
-    fits = int(share / (step.per_input * correction))
-    return max(min(fits, step.most), min(_FEWEST, step.most))
+        return Share(step.most, mine)  # these learn from the data as a whole
+    return Share(max(min(int(mine / each), step.most), fewest), mine)
+
+
+def _portion(steps: Sequence[Step], seconds: float) -> float:
+    return seconds * steps[0].weight / sum(step.weight for step in steps)
 
 
 def _unfit(attack: Attack, model: Model, config: Config, *, tabular: bool) -> str:
