@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from casemate.attack import questions
 from casemate.attack.domain import Domain
 from casemate.attack.ops.losses import cross_entropy, margin
 from casemate.attack.oracle import Oracle
 from casemate.errors import BudgetSpent, TargetError
 from casemate.records.column import Column
 from tests.attack.models import TorchModel, linear, near_boundary
+
+
+@pytest.mark.parametrize("protocol", [questions.Labels, questions.Scores, questions.Gradients])
+def test_the_oracle_answers_what_attacks_may_ask(protocol):
+    oracle = oracle_of(linear((6,)), near_boundary(linear((6,)), 2))
+    for base in protocol.__mro__:
+        for name in {*vars(base), *getattr(base, "__annotations__", ())}:
+            if not name.startswith("_"):
+                assert hasattr(oracle, name), name
+                if callable(getattr(protocol, name, None)):
+                    theirs = inspect.signature(getattr(protocol, name)).parameters
+                    assert list(theirs) == list(inspect.signature(getattr(Oracle, name)).parameters)
 
 
 def oracle_of(model, data, *, arrays=False, **settings):

@@ -13,7 +13,7 @@ from casemate.attack.ops.schedules import checkpoints
 from casemate.attack.ops.starts import scatter
 
 if TYPE_CHECKING:
-    from casemate.attack.oracle import Gradients
+    from casemate.attack.questions import Gradients
     from casemate.targets.capabilities import Loss
 
 MOMENTUM = 0.75

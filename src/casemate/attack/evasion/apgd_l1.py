@@ -13,7 +13,7 @@ from casemate.attack.ops.balls import like, project, size
 from casemate.attack.ops.starts import scatter
 
 if TYPE_CHECKING:
-    from casemate.attack.oracle import Gradients
+    from casemate.attack.questions import Gradients
     from casemate.targets.capabilities import Loss
 
 RADII = ((3.0, 0.3), (2.0, 0.3), (1.0, 0.4))

@@ -11,7 +11,7 @@ from casemate.attack.ops.losses import margin
 from casemate.errors import UsageError
 
 if TYPE_CHECKING:
-    from casemate.attack.oracle import Gradients
+    from casemate.attack.questions import Gradients
 
 FIRST, SECOND, TINY = 0.9, 0.999, 1e-8
 """Decay of Adam's first and second moment, and what keeps its quotient finite."""

@@ -9,7 +9,7 @@ import torch
 from casemate.attack.ops.balls import like
 
 if TYPE_CHECKING:
-    from casemate.attack.oracle import Gradients
+    from casemate.attack.questions import Gradients
 
 _TINY = 1e-12
 

@@ -10,7 +10,7 @@ from casemate.attack.ops.losses import cross_entropy
 if TYPE_CHECKING:
     import torch
 
-    from casemate.attack.oracle import Gradients
+    from casemate.attack.questions import Gradients
 
 
 def fgsm(oracle: Gradients, x: torch.Tensor, y: torch.Tensor, *, eps: float, norm: str) -> None:

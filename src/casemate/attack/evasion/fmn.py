@@ -12,7 +12,7 @@ from casemate.attack.ops.losses import margin
 from casemate.attack.ops.schedules import cosine
 
 if TYPE_CHECKING:
-    from casemate.attack.oracle import Gradients
+    from casemate.attack.questions import Gradients
 
 LAST_STEP = 0.01
 """Length of the last step, as a share of the first."""

@@ -12,7 +12,7 @@ from casemate.attack.evasion.square import planes
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from casemate.attack.oracle import Labels
+    from casemate.attack.questions import Labels
     from casemate.targets.capabilities import Array, Ints
 
     Rows = npt.NDArray[np.int64]

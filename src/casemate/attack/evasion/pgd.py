@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from casemate.attack.ops.balls import project, steepest
 from casemate.attack.ops.losses import cross_entropy
 from casemate.attack.ops.starts import scatter
 
 if TYPE_CHECKING:
-    from casemate.attack.oracle import Gradients
+    import torch
+
+    from casemate.attack.questions import Gradients
 
 
 def pgd(

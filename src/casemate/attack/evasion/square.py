@@ -12,7 +12,7 @@ from casemate.attack.reach import inward, reach
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from casemate.attack.oracle import Scores
+    from casemate.attack.questions import Scores
     from casemate.targets.capabilities import Array, Ints
 
     Index = npt.NDArray[np.intp]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from casemate.attack.evasion.column_search import Question, Search
-    from casemate.attack.oracle import Labels, Scores
+    from casemate.attack.questions import Labels, Scores
     from casemate.targets.capabilities import Array, Ints
 
     Rows = npt.NDArray[np.int64]
