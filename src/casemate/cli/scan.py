@@ -25,8 +25,8 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--bar",
         choices=("critical", "important", "moderate", "low"),
-        default="important",
-        help="findings at or above this give exit code 1 (default: important)",
+        default="moderate",
+        help="findings at or above this give exit code 1 (default: moderate)",
     )
     parser.add_argument("--no-store", action="store_true", help="keep no record of this run")
     options.add_format(parser)

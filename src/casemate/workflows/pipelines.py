@@ -55,6 +55,11 @@ def pipeline(kind: str, *, extras: tuple[str, ...] = ("all",), time: str = "10m"
 
 
 def _suffixes() -> list[str]:
-    """Return the suffixes of the formats scan reads, as patterns."""
-    known = {suffix for each in entries("formats", Format).values() for suffix in each.suffixes}
+    """Return the suffixes of formats that can run code or hold weights, as patterns."""
+    known = {
+        suffix
+        for each in entries("formats", Format).values()
+        if each.executes != "no" or each.id == "safetensors"
+        for suffix in each.suffixes
+    }
     return [re.escape(suffix) for suffix in sorted(known)]

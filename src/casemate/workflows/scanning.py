@@ -31,7 +31,7 @@ def scan_paths(
     loaded: Loaded,
     *,
     workspace: Workspace | None = None,
-    bar: Severity = Severity.IMPORTANT,
+    bar: Severity = Severity.MODERATE,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Scanned:
     """Scan files and folders.
