@@ -12,7 +12,7 @@ from casemate.errors import LimitExceeded
 
 DEPTH = 8
 """Archives within archives."""
-MEMBERS = 200_000
+MEMBERS = 100_000
 """Parts of any kind; a large sharded checkpoint has some tens of thousands."""
 EXPANDED = 8 << 30
 """Bytes out of all decompressors together."""
@@ -63,6 +63,11 @@ class Budget:
         if self.expanded > EXPANDED:
             raise LimitExceeded(f"expands to more than {EXPANDED:,} bytes")
         self.spend_time()
+
+    @property
+    def expansion_spent(self) -> bool:
+        """Whether all streams together have had what they may; later ones need not begin."""
+        return self.expanded > max(FREE, RATIO * self._size)
 
     def spend_time(self) -> None:
         """Check the clock."""

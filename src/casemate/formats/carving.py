@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from casemate.formats.pickle_trace import PickleTrace
     from casemate.formats.source import Source
 
-_START = re.compile(
-    rb"\x80[\x02-\x05](?=[(}\])NIJKMLFGSTUVBCXci\x82-\x84\x88-\x8f\x95\x96])"
-    rb"|\(?[ci][A-Za-z_][\w.]{0,200}\r?\n[A-Za-z_][\w.]{0,200}\r?\n"
-    rb"|\x8c[\x01-\x7f][A-Za-z_][\w.]{0,126}\x94?\x8c[\x01-\x7f][A-Za-z_][\w.]{0,126}\x94?\x93"
+_STARTS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rb"\x80[\x02-\x05](?=[(}\])NIJKMLFGSTUVBCXci\x82-\x84\x88-\x8f\x95\x96])",
+        rb"c[A-Za-z_][\w.]{0,200}\r?\n[A-Za-z_][\w.]{0,200}\r?\n",
+        rb"\([ci][A-Za-z_][\w.]{0,200}\r?\n[A-Za-z_][\w.]{0,200}\r?\n",
+        rb"\x8c[\x01-\x7f][A-Za-z_][\w.]{0,126}\x94?\x8c[\x01-\x7f][A-Za-z_][\w.]{0,126}\x94?\x93",
+    )
 )
 """A protocol and an opcode that needs no stack; GLOBAL or INST with two names; STACK_GLOBAL with
-two short strings right before it."""
+two short strings right before it. Apart, since each then begins with a byte that can be skipped to.
+"""
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 OVERLAP = 512
 TRIES = 20_000
@@ -52,9 +57,9 @@ def carve(source: Source, budget: Budget, start: int = 1) -> Iterator[PickleTrac
         budget.spend_time()
         window = source.read(at, (1 << 20) + OVERLAP)
         skip = at
-        for match in _START.finditer(window):
-            place = at + match.start()
-            if place < skip or match.start() >= 1 << 20:
+        for begin in sorted(m.start() for start in _STARTS for m in start.finditer(window)):
+            place = at + begin
+            if place < skip or begin >= 1 << 20:
                 continue
             tries += 1
             traced = trace(source, place, LIMITS)

@@ -269,6 +269,8 @@ class Expansion(Source):
 
     def _step(self) -> None:
         decoder = self._decoder
+        if not self.consumed and self._budget.expansion_spent:
+            raise LimitExceeded("was not begun: the file has expanded without measure already")
         data = b""
         if decoder.hungry:
             data = self._of.read(self.consumed, decoder.want(self._of, self.consumed))

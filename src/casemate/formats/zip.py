@@ -16,6 +16,7 @@ from casemate.formats.paths import trouble_with_link, trouble_with_name
 from casemate.formats.seen import Coverage, Part, Span, Trouble
 from casemate.formats.zip_directory import (
     FULL32,
+    MAX_ENTRIES,
     METHODS,
     STORED,
     Directory,
@@ -57,6 +58,11 @@ def read(
     spans: list[tuple[int, int]] = []
     ends = endings(source)
     readings = [(end, *reading) for end in ends for reading in directories(source, end)]
+    if any(len(directory.entries) > MAX_ENTRIES for _, directory, _ in readings):
+        said = f"the archive has more than {MAX_ENTRIES:,} members"
+        yield Trouble("scan-incomplete", "zip members", said, readings[0][1].start)
+        yield Span(0, source.size, "refused", said)
+        return
     chosen = readings[:1]
     for end, directory, shift in chosen:
         yield from _end(source, end, directory, spans)

@@ -11,8 +11,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from casemate.errors import FormatError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,7 +27,8 @@ _END = struct.Struct("<4s4H2IH")
 _END64 = struct.Struct("<4sQ2H2I4Q")
 FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
 TAIL = 65535 + _END.size
-MAX_ENTRIES = 200_000
+MAX_ENTRIES = 100_000
+"""Entries that are read; one more is kept so that the reader can tell."""
 
 
 class Header(NamedTuple):
@@ -140,7 +139,7 @@ def central_directory(source: Source, start: int, limit: int, declared: int) -> 
         entries.append(_widen(header, window[extra_at : extra_at + extra_length]))
         at += _CENTRAL.size + name_length + extra_length + comment_length
         if len(entries) > MAX_ENTRIES:
-            raise FormatError(f"more than {MAX_ENTRIES:,} entries", offset=start)
+            break
     return Directory(tuple(entries), start, at, declared)
 
 
