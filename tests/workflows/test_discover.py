@@ -56,3 +56,10 @@ def test_weights_alone_are_an_artifact_but_no_model(tmp_path):
 def test_a_source_file_that_does_not_parse_is_passed_over(tmp_path):
     (tmp_path / "broken.py").write_bytes(b"import torch\ndef load(:\n\xff\x00")
     assert discover(tmp_path).models == ()
+
+
+def test_a_factory_by_another_name_is_known_by_its_verb_or_what_it_returns(tmp_path):
+    (tmp_path / "a.py").write_text("import torch\ndef load_digits(): ...\ndef get_data(): ...\n")
+    (tmp_path / "b.py").write_text("import torch.nn as nn\ndef resnet() -> nn.Module: ...\n")
+    (tmp_path / "c.py").write_text("import torch\ndef get_device(): ...\ndef main(): ...\n")
+    assert discover(tmp_path).models == ("torch:a.py:load_digits", "torch:b.py:resnet")

@@ -20,6 +20,11 @@ _FACTORIES = (
     "load_model", "get_model", "build_model", "make_model", "create_model",
     "load", "build", "model",
 )  # fmt: skip
+_VERBS = frozenset({"load", "get", "build", "make", "create"})
+_OTHER_THINGS = frozenset(
+    {"data", "dataset", "datasets", "loader", "loaders", "config", "args", "parser", "logger",
+     "device", "transform", "transforms", "optimizer", "optimiser", "tokenizer", "labels", "env"}
+)  # fmt: skip
 _LOADERS = ("load_test_data", "test_data", "load_data", "get_data", "data", "dataset")
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 _HELD_OUT = ("test", "valid", "val", "holdout", "eval")
@@ -161,7 +166,7 @@ def _functions(path: Path) -> tuple[str | None, str | None]:
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None, None
     callable_alone = {
-        node.name
+        node.name: node
         for node in tree.body
         if isinstance(node, ast.FunctionDef)
         and len(node.args.args) + len(node.args.posonlyargs) == len(node.args.defaults)
@@ -177,6 +182,22 @@ def _functions(path: Path) -> tuple[str | None, str | None]:
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
     }
-    factory = next((name for name in _FACTORIES if name in callable_alone), None)
     loader = next((name for name in _LOADERS if name in callable_alone), None)
-    return (factory if "torch" in imported else None), loader
+    factory = min(filter(_makes_model, callable_alone.values()), key=_likeness, default=None)
+    return (factory.name if factory and "torch" in imported else None), loader
+
+
+def _makes_model(function: ast.FunctionDef) -> bool:
+    """Say whether a function without arguments looks as if it returned a model."""
+    returns = ast.unparse(function.returns) if function.returns else ""
+    words = function.name.lower().split("_")
+    return (
+        function.name in _FACTORIES
+        or "Module" in returns
+        or (words[0] in _VERBS and not set(words) & _OTHER_THINGS)
+    )
+
+
+def _likeness(function: ast.FunctionDef) -> tuple[int, str]:
+    known = function.name in _FACTORIES
+    return (_FACTORIES.index(function.name) if known else len(_FACTORIES)), function.name
