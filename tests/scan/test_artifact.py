@@ -189,3 +189,13 @@ def test_scanning_imports_no_framework(tmp_path):
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("a.pyc", b"\xa7\r\r\n" + bytes(12) + b"\xe3" + bytes(40)), ("a.so", b"\x7fELF" + bytes(60))],
+)
+def test_code_under_its_own_name_is_unread_and_no_more(verdict, name, data):
+    found, findings = verdict(data, name)
+    assert found.answer == "cannot-tell"
+    assert [each.rule for each in findings] == ["format-not-read"]

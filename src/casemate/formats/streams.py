@@ -98,7 +98,7 @@ def read_zfile(source: Source, budget: Budget) -> Reading:
     packed = source.sub(start, source.size - start, "zlib")
     expansion = Expansion(packed, "zlib", budget, "zlib")
     try:
-        yield Part("zlib", expansion, start, source.size)
+        yield Part("zlib", expansion, start, source.size, opaque=True)
     finally:
         expansion.close()
     if expansion.trouble:

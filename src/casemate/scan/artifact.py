@@ -158,12 +158,15 @@ def _check_name(walk: Walk, uri: str) -> None:
     suffix = PurePosixPath(uri).suffix.lower()
     known = entries("formats", Format)
     formats = [known[ident] for ident in walk.formats]
-    claims = {entry.executes for entry in known.values() if suffix in entry.suffixes}
+    named = [entry for entry in known.values() if suffix in entry.suffixes]
+    claims = {entry.executes for entry in named}
+    readable = all(entry.entry is not None for entry in named)
     for entry in formats:
         if claims == {"no"} and entry.executes == "yes":
             said = f"the name says {suffix}, the content is of the format '{entry.title}'"
             walk.trouble(Trouble("format-disguised", f"{suffix} is {entry.id}", said), None)
-        if claims == {"yes"} and entry.entry is None and entry.executes != "no":
+        unread = entry.entry is None and entry.executes != "no"
+        if claims == {"yes"} and readable and unread:
             said = f"no loader of {suffix} opens the format '{entry.title}', which this file is of"
             walk.trouble(Trouble("format-not-as-named", f"{suffix} is {entry.id}", said), None)
 
