@@ -76,7 +76,12 @@ SAMPLES = (
     ),
     Sample(
         "pickle-name-unresolved",
-        b"\x80\x04" + named("builtins", "str") + short("os") + b"\x85R" + short("system") + b"\x93.",
+        b"\x80\x04"
+        + named("builtins", "str")
+        + short("os")
+        + b"\x85R"
+        + short("system")
+        + b"\x93.",
         pickle.dumps(str, 4),
     ),
     Sample("pickle-malformed", b"\x80\x04K\x01\xff.", b"\x80\x04K\x01."),
@@ -104,45 +109,304 @@ _SYSTEM = named("os", "system")
 _ARGS = short(CANARY) + b"\x85"
 
 STREAMS = (
-    Bypass("picklescan#23", "names taken from the memo", b"\x80\x04" + short("os") + b"\x94" + short("system") + b"\x940" + b"0h\x00h\x01\x93" + _ARGS + b"R.", SHELL),
-    Bypass("picklescan#23", "names from BINPUT and LONG_BINGET", b"\x80\x04" + short("os") + b"q\x050" + short("system") + b"r\x07\0\0\x000" + b"j\x05\0\0\0h\x07\x93" + _ARGS + b"R.", SHELL),
+    Bypass(
+        "picklescan#23",
+        "names taken from the memo",
+        b"\x80\x04"
+        + short("os")
+        + b"\x94"
+        + short("system")
+        + b"\x940"
+        + b"0h\x00h\x01\x93"
+        + _ARGS
+        + b"R.",
+        SHELL,
+    ),
+    Bypass(
+        "picklescan#23",
+        "names from BINPUT and LONG_BINGET",
+        b"\x80\x04"
+        + short("os")
+        + b"q\x050"
+        + short("system")
+        + b"r\x07\0\0\x000"
+        + b"j\x05\0\0\0h\x07\x93"
+        + _ARGS
+        + b"R.",
+        SHELL,
+    ),
     Bypass("picklescan#21", "INST", b"(S'true'\nios\nsystem\n.", SHELL),
     Bypass("picklescan#21", "OBJ", b"(cos\nsystem\nS'true'\no.", SHELL),
-    Bypass("ghsa:GHSA-9gvj-pp9x-gcfr", "STACK_GLOBAL with things in between", b"\x80\x04" + short("os") + b"N0" + short("system") + b"K\x010\x93" + _ARGS + b"R.", SHELL),
-    Bypass("ghsa:GHSA-9gvj-pp9x-gcfr", "STACK_GLOBAL of DUPed and POPped strings", b"\x80\x04" + short("os") + b"20" + short("system") + b"(K\x011\x93" + _ARGS + b"R.", SHELL),
-    Bypass("arxiv:2508.19774", "a memo entry that is not there, after the call", b"\x80\x04" + _SYSTEM + _ARGS + b"R0h\x63.", SHELL),
-    Bypass("arxiv:2508.19774", "the stream breaks off after the call", b"\x80\x04" + _SYSTEM + _ARGS + b"R", SHELL),
-    Bypass("arxiv:2508.19774", "an opcode that is none, after the call", b"\x80\x04" + _SYSTEM + _ARGS + b"R\xff\xff", SHELL),
-    Bypass("arxiv:2508.19774", "an empty stack after the call", b"\x80\x04" + _SYSTEM + _ARGS + b"R00000.", SHELL),
+    Bypass(
+        "ghsa:GHSA-9gvj-pp9x-gcfr",
+        "STACK_GLOBAL with things in between",
+        b"\x80\x04" + short("os") + b"N0" + short("system") + b"K\x010\x93" + _ARGS + b"R.",
+        SHELL,
+    ),
+    Bypass(
+        "ghsa:GHSA-9gvj-pp9x-gcfr",
+        "STACK_GLOBAL of DUPed and POPped strings",
+        b"\x80\x04" + short("os") + b"20" + short("system") + b"(K\x011\x93" + _ARGS + b"R.",
+        SHELL,
+    ),
+    Bypass(
+        "arxiv:2508.19774",
+        "a memo entry that is not there, after the call",
+        b"\x80\x04" + _SYSTEM + _ARGS + b"R0h\x63.",
+        SHELL,
+    ),
+    Bypass(
+        "arxiv:2508.19774",
+        "the stream breaks off after the call",
+        b"\x80\x04" + _SYSTEM + _ARGS + b"R",
+        SHELL,
+    ),
+    Bypass(
+        "arxiv:2508.19774",
+        "an opcode that is none, after the call",
+        b"\x80\x04" + _SYSTEM + _ARGS + b"R\xff\xff",
+        SHELL,
+    ),
+    Bypass(
+        "arxiv:2508.19774",
+        "an empty stack after the call",
+        b"\x80\x04" + _SYSTEM + _ARGS + b"R00000.",
+        SHELL,
+    ),
     Bypass("arxiv:2508.19774", "protocol 9 after the call", _SYSTEM + _ARGS + b"R\x80\x09.", SHELL),
-    Bypass("arxiv:2508.19774", "a string that is not quoted, after the call", b"cos\nsystem\n(S'true'\ntR0Sx\n.", SHELL),
+    Bypass(
+        "arxiv:2508.19774",
+        "a string that is not quoted, after the call",
+        b"cos\nsystem\n(S'true'\ntR0Sx\n.",
+        SHELL,
+    ),
     Bypass("fickling", "the result is POPped", b"\x80\x04" + _SYSTEM + _ARGS + b"R0N.", SHELL),
     Bypass("fickling", "OBJ and POP", b"\x80\x04(" + _SYSTEM + short(CANARY) + b"o0N.", SHELL),
-    Bypass("fickling", "the result is dropped by POP_MARK", b"\x80\x04(" + _SYSTEM + _ARGS + b"R1N.", SHELL),
-    Bypass("fickling", "BUILD calls what an earlier BUILD set", b"\x80\x04" + named("types", "SimpleNamespace") + b")\x81}" + short("__setstate__") + _SYSTEM + b"sb" + short(CANARY) + b"b.", SHELL),
-    Bypass("modelscan", "APPEND calls what BUILD set", b"\x80\x04" + named("argparse", "Namespace") + b")\x81}" + short("append") + _SYSTEM + b"sb" + short(CANARY) + b"a.", SHELL),
-    Bypass("picklescan", "a frame that ends inside an opcode", b"\x80\x04\x95\x05\0\0\0\0\0\0\0" + _SYSTEM + _ARGS + b"R.", "pickle-parsers-disagree"),
+    Bypass(
+        "fickling",
+        "the result is dropped by POP_MARK",
+        b"\x80\x04(" + _SYSTEM + _ARGS + b"R1N.",
+        SHELL,
+    ),
+    Bypass(
+        "fickling",
+        "BUILD calls what an earlier BUILD set",
+        b"\x80\x04"
+        + named("types", "SimpleNamespace")
+        + b")\x81}"
+        + short("__setstate__")
+        + _SYSTEM
+        + b"sb"
+        + short(CANARY)
+        + b"b.",
+        SHELL,
+    ),
+    Bypass(
+        "modelscan",
+        "APPEND calls what BUILD set",
+        b"\x80\x04"
+        + named("argparse", "Namespace")
+        + b")\x81}"
+        + short("append")
+        + _SYSTEM
+        + b"sb"
+        + short(CANARY)
+        + b"a.",
+        SHELL,
+    ),
+    Bypass(
+        "picklescan",
+        "a frame that ends inside an opcode",
+        b"\x80\x04\x95\x05\0\0\0\0\0\0\0" + _SYSTEM + _ARGS + b"R.",
+        "pickle-parsers-disagree",
+    ),
     Bypass("picklescan", "Python 2 names", text_call("__builtin__", "eval", "1"), CODE),
-    Bypass("picklescan", "Python 2 names of modules that moved", text_call("commands", "getoutput", CANARY), SHELL),
+    Bypass(
+        "picklescan",
+        "Python 2 names of modules that moved",
+        text_call("commands", "getoutput", CANARY),
+        SHELL,
+    ),
     Bypass("picklescan", "arguments that are a list", b"cos\nsystem\n(S'true'\nlR.", SHELL),
-    Bypass("picklescan", "the line ends with the file: the Python unpickler imports", b"cos\nsystemX", SHELL),
-    Bypass("ghsa:GHSA-955r-x9j8-7rhh", "_operator.attrgetter reaches a function", b"\x80\x04" + named("_operator", "attrgetter") + short("system") + b"\x85R" + named("builtins", "__import__") + short("os") + b"\x85R\x85R" + _ARGS + b"R.", SHELL),
-    Bypass("ghsa:GHSA-955r-x9j8-7rhh", "_operator.methodcaller calls one", b"\x80\x04" + named("_operator", "methodcaller") + short("system") + short(CANARY) + b"\x86R" + named("builtins", "__import__") + short("os") + b"\x85R\x85R.", SHELL),
-    Bypass("ghsa:GHSA-vvpj-8cmc-gx39", "pkgutil.resolve_name", b"\x80\x04" + named("pkgutil", "resolve_name") + short("os:system") + b"\x85R" + _ARGS + b"R.", "pickle-imports-module"),
-    Bypass("picklescan", "getattr on an imported module", b"\x80\x04" + named("builtins", "getattr") + named("builtins", "__import__") + short("os") + b"\x85R" + short("system") + b"\x86R" + _ARGS + b"R.", SHELL),
-    Bypass("picklescan", "getattr of eval on builtins", b"\x80\x04" + named("builtins", "getattr") + named("importlib", "import_module") + short("builtins") + b"\x85R" + short("eval") + b"\x86R" + short("1") + b"\x85R.", CODE),
-    Bypass("picklescan", "functools.partial", b"\x80\x04" + named("functools", "partial") + _SYSTEM + short(CANARY) + b"\x86R)R.", SHELL),
-    Bypass("picklescan", "functools.partial, its function given by BUILD", b"\x80\x04" + named("functools", "partial") + named("builtins", "len") + b"\x85R(" + _SYSTEM + b")}Ntb" + _ARGS + b"R.", SHELL),
-    Bypass("picklescan", "a dotted name through a harmless module", b"\x80\x04" + named("uuid", "os.system") + _ARGS + b"R.", SHELL),
-    Bypass("picklescan", "a dotted name through a harmless class", b"\x80\x04" + named("collections", "OrderedDict.__init__.__globals__") + b".", "pickle-imports-unknown"),
-    Bypass("picklescan", "map over a shell, made real by list", b"\x80\x04" + named("builtins", "list") + named("builtins", "map") + _SYSTEM + b"]" + short(CANARY) + b"a\x86R\x85R.", SHELL),
-    Bypass("numpy", "_ufunc_reconstruct imports by name", b"\x80\x04" + named("numpy.core", "_ufunc_reconstruct") + short("os") + short("system") + b"\x86R" + _ARGS + b"R.", SHELL),
-    Bypass("torch", "_rebuild_from_type_v2 calls its operand", b"\x80\x04" + named("torch._tensor", "_rebuild_from_type_v2") + b"(" + _SYSTEM + named("builtins", "str") + _ARGS + b"NtR.", SHELL),
-    Bypass("copyreg", "_reconstructor instantiates its operand", b"\x80\x04" + named("copyreg", "_reconstructor") + named("subprocess", "Popen") + named("builtins", "object") + b"N\x87R.", "pickle-imports-unknown"),
-    Bypass("fickling", "items of an imported mapping are set", b"\x80\x04" + named("os", "environ") + short("LD_PRELOAD") + short("./x.so") + b"s.", "pickle-patches-import"),
-    Bypass("fickling", "an imported class is patched", b"\x80\x04" + named("collections", "OrderedDict") + b"N}" + short("get") + _SYSTEM + b"s\x86b.", "pickle-patches-import"),
+    Bypass(
+        "picklescan",
+        "the line ends with the file: the Python unpickler imports",
+        b"cos\nsystemX",
+        SHELL,
+    ),
+    Bypass(
+        "ghsa:GHSA-955r-x9j8-7rhh",
+        "_operator.attrgetter reaches a function",
+        b"\x80\x04"
+        + named("_operator", "attrgetter")
+        + short("system")
+        + b"\x85R"
+        + named("builtins", "__import__")
+        + short("os")
+        + b"\x85R\x85R"
+        + _ARGS
+        + b"R.",
+        SHELL,
+    ),
+    Bypass(
+        "ghsa:GHSA-955r-x9j8-7rhh",
+        "_operator.methodcaller calls one",
+        b"\x80\x04"
+        + named("_operator", "methodcaller")
+        + short("system")
+        + short(CANARY)
+        + b"\x86R"
+        + named("builtins", "__import__")
+        + short("os")
+        + b"\x85R\x85R.",
+        SHELL,
+    ),
+    Bypass(
+        "ghsa:GHSA-vvpj-8cmc-gx39",
+        "pkgutil.resolve_name",
+        b"\x80\x04"
+        + named("pkgutil", "resolve_name")
+        + short("os:system")
+        + b"\x85R"
+        + _ARGS
+        + b"R.",
+        "pickle-imports-module",
+    ),
+    Bypass(
+        "picklescan",
+        "getattr on an imported module",
+        b"\x80\x04"
+        + named("builtins", "getattr")
+        + named("builtins", "__import__")
+        + short("os")
+        + b"\x85R"
+        + short("system")
+        + b"\x86R"
+        + _ARGS
+        + b"R.",
+        SHELL,
+    ),
+    Bypass(
+        "picklescan",
+        "getattr of eval on builtins",
+        b"\x80\x04"
+        + named("builtins", "getattr")
+        + named("importlib", "import_module")
+        + short("builtins")
+        + b"\x85R"
+        + short("eval")
+        + b"\x86R"
+        + short("1")
+        + b"\x85R.",
+        CODE,
+    ),
+    Bypass(
+        "picklescan",
+        "functools.partial",
+        b"\x80\x04" + named("functools", "partial") + _SYSTEM + short(CANARY) + b"\x86R)R.",
+        SHELL,
+    ),
+    Bypass(
+        "picklescan",
+        "functools.partial, its function given by BUILD",
+        b"\x80\x04"
+        + named("functools", "partial")
+        + named("builtins", "len")
+        + b"\x85R("
+        + _SYSTEM
+        + b")}Ntb"
+        + _ARGS
+        + b"R.",
+        SHELL,
+    ),
+    Bypass(
+        "picklescan",
+        "a dotted name through a harmless module",
+        b"\x80\x04" + named("uuid", "os.system") + _ARGS + b"R.",
+        SHELL,
+    ),
+    Bypass(
+        "picklescan",
+        "a dotted name through a harmless class",
+        b"\x80\x04" + named("collections", "OrderedDict.__init__.__globals__") + b".",
+        "pickle-imports-unknown",
+    ),
+    Bypass(
+        "picklescan",
+        "map over a shell, made real by list",
+        b"\x80\x04"
+        + named("builtins", "list")
+        + named("builtins", "map")
+        + _SYSTEM
+        + b"]"
+        + short(CANARY)
+        + b"a\x86R\x85R.",
+        SHELL,
+    ),
+    Bypass(
+        "numpy",
+        "_ufunc_reconstruct imports by name",
+        b"\x80\x04"
+        + named("numpy.core", "_ufunc_reconstruct")
+        + short("os")
+        + short("system")
+        + b"\x86R"
+        + _ARGS
+        + b"R.",
+        SHELL,
+    ),
+    Bypass(
+        "torch",
+        "_rebuild_from_type_v2 calls its operand",
+        b"\x80\x04"
+        + named("torch._tensor", "_rebuild_from_type_v2")
+        + b"("
+        + _SYSTEM
+        + named("builtins", "str")
+        + _ARGS
+        + b"NtR.",
+        SHELL,
+    ),
+    Bypass(
+        "copyreg",
+        "_reconstructor instantiates its operand",
+        b"\x80\x04"
+        + named("copyreg", "_reconstructor")
+        + named("subprocess", "Popen")
+        + named("builtins", "object")
+        + b"N\x87R.",
+        "pickle-imports-unknown",
+    ),
+    Bypass(
+        "fickling",
+        "items of an imported mapping are set",
+        b"\x80\x04" + named("os", "environ") + short("LD_PRELOAD") + short("./x.so") + b"s.",
+        "pickle-patches-import",
+    ),
+    Bypass(
+        "fickling",
+        "an imported class is patched",
+        b"\x80\x04"
+        + named("collections", "OrderedDict")
+        + b"N}"
+        + short("get")
+        + _SYSTEM
+        + b"s\x86b.",
+        "pickle-patches-import",
+    ),
     Bypass("picklescan", "extension codes", b"\x80\x02\x83\x01\x00)R.", "pickle-extension-code"),
-    Bypass("picklescan", "a name made from parts", b"\x80\x04" + short("os") + named("builtins", "str") + short("system") + b"\x85R\x93" + _ARGS + b"R.", "pickle-name-unresolved"),
+    Bypass(
+        "picklescan",
+        "a name made from parts",
+        b"\x80\x04"
+        + short("os")
+        + named("builtins", "str")
+        + short("system")
+        + b"\x85R\x93"
+        + _ARGS
+        + b"R.",
+        "pickle-name-unresolved",
+    ),
 )
 """How a stream is written to be misread."""
 

@@ -130,6 +130,18 @@ _KINDS = {
 }
 
 
+_CONSUMES = {
+    op.TUPLE1: 1,
+    op.TUPLE2: 2,
+    op.TUPLE3: 3,
+    op.REDUCE: 2,
+    op.NEWOBJ: 2,
+    op.BUILD: 1,
+    op.APPEND: 1,
+    op.SETITEM: 2,
+}
+
+
 def _stretch(machine: Machine, start: int, end: int, depth: int) -> Node:
     """Run the opcodes from a container's own to `end` on expressions and return the container."""
     stack: list[Node] = [Group(_KINDS.get(machine.bytes_at(start, 1)[0], "list"), ())]
@@ -161,6 +173,8 @@ def _step(
     if not head:
         return None
     code = head[0]
+    if not marks and len(stack) <= _CONSUMES.get(code, 0):
+        return None  # it takes the container itself
     if code in (op.EMPTY_LIST, op.EMPTY_DICT, op.EMPTY_SET):
         stack.append(Group(_KINDS[code], ()))
     elif code == op.EMPTY_TUPLE:

@@ -42,6 +42,9 @@ LONG_TUPLE = 1024
 HOLES = 1 << 16
 
 
+OVERLONG = "a frame is longer than the stream: only one unpickler goes on"
+
+
 class Stopped(Exception):
     """STOP was executed; control flow inside the machine."""
 
@@ -73,6 +76,8 @@ class Machine:
         self.window = SMALL_WINDOW
         self.accounted = 0
         self.frame_end: int | None = None
+        self.overlong = False
+        """Whether a frame claims more than there is."""
         self.protocol = 0
         self.highest_protocol = 0
         self.detail = DETAIL
@@ -229,6 +234,8 @@ class Machine:
             self.trouble("limit", str(error))
         except FormatError as error:
             ended = self.pos >= self.size or "ends" in str(error)
+            if self.overlong and not ended:
+                self.trouble("disagree", OVERLONG)
             self.trouble("truncated" if ended else "malformed", str(error))
         except IndexError:
             self.trouble("malformed", "the stack does not hold what an opcode takes from it")
@@ -253,7 +260,8 @@ class Machine:
         """Read the next window, settle the frame, and now and then count what is held."""
         if self.frame_end is not None and self.pos >= self.frame_end:
             if self.pos > self.frame_end:
-                self.trouble("disagree", "an opcode crosses the end of its frame")
+                # Reading from a file, C drops what the frame still held and reads on behind it.
+                self.trouble("shifted", "an opcode crosses the end of its frame")
             self.frame_end = None
         if self.pos >= self.size:
             raise FormatError("the stream ends without STOP", offset=self.pos)

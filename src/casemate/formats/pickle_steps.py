@@ -13,12 +13,14 @@ from casemate.errors import FormatError
 from casemate.formats import pickle_opcodes as op
 from casemate.formats.pickle_arrays import after_build
 from casemate.formats.pickle_calls import build, call, imported, instantiate, update
-from casemate.formats.pickle_machine import LONG_TUPLE, Machine, Stopped
+from casemate.formats.pickle_machine import LONG_TUPLE, OVERLONG, Machine, Stopped
 from casemate.formats.pickle_trace import Use
 from casemate.formats.pickle_values import DATA, Box, Symbol, Unknown, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from casemate.formats.pickle_trace import TroubleKind
 
 PERSISTENT_KEPT = 64
 _NUMBER = re.compile(rb"[+-]?(0[xX][0-9a-fA-F]+|[0-9]+)L?\r?\Z")
@@ -38,12 +40,14 @@ def _frame(machine: Machine) -> None:
     header = machine.bytes_at(machine.pos + 1, 8)
     if len(header) < 8:
         raise FormatError("the stream ends inside an opcode", offset=machine.pos)
-    if machine.frame_end is not None and machine.pos + 9 != machine.frame_end:
-        machine.trouble("disagree", "a frame begins before the one around it has ended")
     length = int.from_bytes(header, "little")
     end = machine.pos + 9 + length
+    if machine.frame_end is not None and machine.pos + 9 != machine.frame_end:
+        # C drops the rest of the outer frame when the inner one reaches beyond it.
+        kind: TroubleKind = "shifted" if end > machine.frame_end else "disagree"
+        machine.trouble(kind, "a frame begins before the one around it has ended")
     if end > machine.size:
-        machine.trouble("disagree", "a frame is longer than the stream: only one unpickler goes on")
+        machine.overlong = True
         end = machine.size
     machine.pos += 9
     machine.frame_end = end
@@ -52,7 +56,9 @@ def _frame(machine: Machine) -> None:
 def _stop(machine: Machine) -> None:
     machine.result = machine.stack.pop()
     machine.pos += 1
-    if machine.frame_end is not None and machine.pos != machine.frame_end:
+    if machine.overlong:
+        machine.trouble("disagree", OVERLONG)
+    elif machine.frame_end is not None and machine.pos != machine.frame_end:
         machine.trouble("disagree", "STOP stands before the end of its frame")
     raise Stopped
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 UseKind = Literal["import", "call", "new", "build", "item", "append", "attribute", "patch"]
 """`build`, `item` and `append` are done to what the target made; `patch` is any of them done to the
 target itself."""
-TroubleKind = Literal["truncated", "malformed", "limit", "disagree", "unresolved", "extension"]
+TroubleKind = Literal[
+    "truncated", "malformed", "limit", "disagree", "shifted", "unresolved", "extension"
+]
+"""`shifted`: from here on one unpickler takes other bytes for opcodes than the machine does."""
 
 
 class Limits(NamedTuple):

@@ -124,7 +124,8 @@ def _called(found: PickleTrace, target: Global, use: Use) -> Judgement | None:
         operand = operand_of(target)
         if operand is not None or target.name.partition(".")[2] == "__new__":
             return None
-        return _call_unknown(target, Severity.MODERATE)
+        itself = standing(target.module, target.name).grade == "reference"
+        return _call_unknown(target, Severity.MODERATE if itself else Severity.IMPORTANT)
     if known.grade == "refused" and known.effect in RULES:
         sure = known.exact or known.stdlib or known.effect in HEAVY
         if not _class_like(target.name) or known.exact:

@@ -33,6 +33,7 @@ FINDINGS_KEPT = 200
 TRUSTABLE = frozenset({"pickle-imports-unknown", "pickle-calls-unknown"})
 TROUBLES = {
     "unresolved": ("pickle-name-unresolved", Severity.CRITICAL),
+    "shifted": ("pickle-parsers-disagree", Severity.CRITICAL),
     "disagree": ("pickle-parsers-disagree", Severity.IMPORTANT),
     "extension": ("pickle-extension-code", Severity.IMPORTANT),
     "malformed": ("pickle-malformed", Severity.MODERATE),
