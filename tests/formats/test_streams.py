@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from casemate.formats.budget import Budget
-from casemate.formats.carving import carve
 from casemate.formats.seen import Part, Span, Stream
 from casemate.formats.source import BytesSource
 from casemate.formats.streams import is_pickle, read
@@ -62,18 +61,3 @@ def test_arrays_between_opcodes_hide_nothing():
 )
 def test_words_are_no_pickles(text):
     assert not is_pickle(BytesSource(text))
-
-
-@pytest.mark.parametrize("junk", [b"\0" * 16, b"HEADER\n", bytes(range(200)), b"x" * 2_000_000])
-@pytest.mark.parametrize(
-    "program", [PROTOCOL_4, PROTOCOL_0, PROTOCOL_4[11:]], ids=["4", "0", "bare"]
-)
-def test_programs_behind_junk_are_found(junk, program):
-    data = junk + program + b"\x07" * 40
-    found = list(carve(BytesSource(data), Budget(len(data))))
-    assert len(junk) in [each.start for each in found]
-
-
-def test_noise_holds_no_programs():
-    data = np.random.default_rng(5).bytes(3_000_000)
-    assert list(carve(BytesSource(data), Budget(len(data)))) == []

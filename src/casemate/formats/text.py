@@ -46,6 +46,11 @@ def is_text(source: Source) -> bool:
             if wide is not None:
                 return False
             high += len(_HIGH.findall(chunk))
+    if decoder.getstate()[0]:
+        # The last character is cut off.
+        utf8 = False
+        if wide is not None:
+            return False
     # An old single-byte encoding has an accent here and there.
     return utf8 or high * 4 < source.size
 

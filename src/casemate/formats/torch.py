@@ -30,7 +30,7 @@ MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 LEGACY_STREAMS = 5
 """Magic number, protocol, system, object, storage keys."""
 _STORAGE = re.compile(
-    r"(^|/)((data|tensors|constants|xl_model_weights)/\d+|data/(weights|constants)/[\w.]+_\d+"
+    r"(^|/)((data|tensors|constants|bytecode|xl_model_weights)/\d+|data/(weights|constants)/[\w.]+_\d+"
     r"|\.data/\d+\.storage|[^/]+\.storage)"
 )
 _CODE = re.compile(r"(^|/)code/.*\.py")
