@@ -12,7 +12,8 @@ import zstandard
 
 from casemate.formats.budget import FREE, RATIO, Budget
 from casemate.formats.compressed import is_lzma, is_zlib
-from casemate.formats.expansion import DECODERS, Expansion
+from casemate.formats.decoders import DECODERS
+from casemate.formats.expansion import Expansion
 from casemate.formats.recognise import recognise
 from casemate.formats.source import BytesSource
 
@@ -66,6 +67,40 @@ def test_cut_off_is_trouble_and_keeps_what_came_before(kind):
     assert got.trouble
     assert got.size < len(RANDOM)
     assert got.read(0, got.size) == RANDOM[: got.size]
+
+
+def damaged(packed, kind):
+    """Change the checksum, or what stands last, of a stream."""
+    at = (
+        len(packed)
+        - {"gzip": 8, "zlib": 4, "xz": 30, "bzip2": 3, "lz4": 2, "zstd": 2, "lzma": 1}[kind]
+    )
+    return packed[:at] + bytes([packed[at] ^ 0x55]) + packed[at + 1 :]
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zlib", "zstd"])
+@pytest.mark.parametrize("size", [30, 5000, 300_000])
+def test_a_wrong_checksum_does_not_hide_what_it_is_of(kind, size):
+    pack = PACK[kind]
+    if kind == "zstd":
+        pack = zstandard.ZstdCompressor(write_checksum=True).compress
+    got = expand(kind, damaged(pack(RANDOM[:size]), kind))
+    assert got.trouble
+    assert got.read(0, got.size) == RANDOM[:size]
+
+
+@kinds
+def test_damage_further_on_does_not_hide_what_comes_first(kind):
+    """As far as a reader that asks for small pieces would get."""
+    text = (b"first things first, " * 40)[:700]
+    packed = bytearray(PACK[kind](text + RANDOM))
+    for at in range(len(packed) * 2 // 3, len(packed) * 2 // 3 + 60):
+        packed[at] ^= 0xA5
+    with expand(kind, bytes(packed)) as got:
+        if kind not in {"bzip2", "xz", "lz4"}:  # their blocks are checked before anything comes out
+            assert got.trouble or got.read(0, got.size) != text + RANDOM
+        if kind != "bzip2":
+            assert got.read(0, 700) == text
 
 
 @kinds

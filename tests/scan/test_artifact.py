@@ -77,6 +77,7 @@ WRAPPED = {
     "as a storage": archive(Member("m/data/0", PROTOCOL_4)),
     "in a pickle": pickle.dumps({"blob": 1}) + pickle.dumps([1]) + PROTOCOL_0,
     "cut off": gzip.compress(PROTOCOL_4 + b"\x07" * 5000)[:-12],
+    "wrong gzip checksum": gzip.compress(PROTOCOL_4)[:-8] + b"\x07" * 8,
     "as the last words of a text": b"some notes\n" + PROTOCOL_0 + b"\n",
 }
 

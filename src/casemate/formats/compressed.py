@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from casemate.formats.expansion import BROKEN, DECODERS, Expansion
+from casemate.formats.decoders import BROKEN, DECODERS
+from casemate.formats.expansion import Expansion
 from casemate.formats.seen import Part, Span, Trouble
 from casemate.formats.text import is_zeros
 
