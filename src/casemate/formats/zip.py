@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ENCRYPTED = 0x1
 ODD_FLAGS = 0x20 | 0x40 | 0x2000
 """Patched data, strong encryption, masked headers: zipfile refuses, miniz does not look."""
-CHECKED = 1 << 20
+CHECKED = 1 << 14
 """Stored members up to this size are checked against their CRC even when they are mere data."""
 
 
