@@ -59,8 +59,8 @@ def after_build(machine: Machine, target: Value, state: Value, at: int) -> None:
         state: The state it was given.
         at: Offset of BUILD.
     """
-    if not isinstance(target, Made) or not isinstance(target.by, Global):
-        return
+    if machine.nested or not isinstance(target, Made) or not isinstance(target.by, Global):
+        return  # what reads a nested stream is a plain unpickler
     if (target.by.module, target.by.name) not in WRAPPERS:
         return
     fields = _fields(expand(machine, state, at))
@@ -78,6 +78,7 @@ def after_build(machine: Machine, target: Value, state: Value, at: int) -> None:
             length = machine.take(1)[0]
             machine.pos += length
         machine.pos += size * count
+    _as_opcodes(machine, begin, pickled=size < 0)
     if machine.pos > machine.size:
         raise FormatError("the stream ends inside an array", offset=begin)
     if machine.frame_end not in (None, begin):
@@ -85,7 +86,6 @@ def after_build(machine: Machine, target: Value, state: Value, at: int) -> None:
     machine.frame_end = None
     if len(machine.arrays) < ARRAYS_KEPT:
         machine.arrays.append((machine.start + begin, machine.pos - begin))
-    _as_opcodes(machine, begin, pickled=size < 0)
 
 
 def _fields(state: Node) -> dict[str, Node]:
@@ -150,8 +150,8 @@ def _structured(state: Node | None, size: int) -> int | None:
 def _inner(machine: Machine) -> None:
     from casemate.formats.pickle import trace
 
-    if machine.nested or len(machine.inner) >= INNER_KEPT:
-        raise LimitExceeded("pickles are nested too deep", offset=machine.pos)
+    if len(machine.inner) >= INNER_KEPT:
+        raise LimitExceeded("too many pickles between the opcodes", offset=machine.pos)
     found = trace(machine.source, machine.start + machine.pos, limits=machine.limits, nested=True)
     machine.inner.append(found)
     if not found.complete:
@@ -165,7 +165,7 @@ def _as_opcodes(machine: Machine, begin: int, *, pickled: bool) -> None:
     In an array of objects it always does, for these are a pickle: with the memo of the one around
     it, so that names may come out shifted. Only what is then known to have an effect counts.
     """
-    if machine.nested or not _reaches_effect(machine, begin):
+    if not _reaches_effect(machine, begin):
         return
     from casemate.formats.pickle_steps import STEPS
 
