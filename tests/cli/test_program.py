@@ -60,3 +60,9 @@ def test_a_reader_that_goes_away_is_no_crash(tmp_path):
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+def test_what_a_file_is_called_does_not_steer_the_terminal(tmp_path):
+    done = casemate("scan", "gone\x1b[31m.pt", cwd=tmp_path)
+    assert "\x1b" not in done.stderr
+    assert "gone\\x1b[31m.pt does not exist" in done.stderr

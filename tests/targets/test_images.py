@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +62,16 @@ def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
     write(tmp_path / "d" / "a" / "1.png", (64, 64, 3))
     whole = (tmp_path / "d" / "a" / "1.png").read_bytes()
     (tmp_path / "d" / "a" / "1.png").write_bytes(whole[:60])
+    with pytest.raises(UsageError, match=r"a/1\.png is not a readable image"):
+        open_data("d", root=tmp_path)
+
+
+def test_a_picture_of_huge_size_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "d" / "a" / "1.png", (4, 4, 3))
+    raw = (tmp_path / "d" / "a" / "1.png").read_bytes()
+    head = b"IHDR" + struct.pack(">II", 60_000, 60_000) + raw[24:29]
+    crc = struct.pack(">I", zlib.crc32(head))
+    (tmp_path / "d" / "a" / "1.png").write_bytes(raw[:12] + head + crc + raw[33:])
     with pytest.raises(UsageError, match=r"a/1\.png is not a readable image"):
         open_data("d", root=tmp_path)
 

@@ -61,3 +61,12 @@ def test_a_baseline_needs_a_reason(assessed):
     loaded = config.read()
     with open_workspace(None, loaded) as workspace, pytest.raises(UsageError, match="reason"):
         gating.accept(workspace.run(), workspace, loaded, reason=" ", by="me")
+
+
+def test_a_run_that_was_killed_cannot_pass(assessed):
+    loaded = config.read()
+    with open_workspace(None, loaded) as workspace:
+        killed = workspace.resume(workspace.run().id)
+        gated = gating.gate_run(killed, workspace, loaded)
+    assert gated.verdict.answer == "cannot-tell"
+    assert gated.exit_code == 3

@@ -1,5 +1,7 @@
 """init writes a configuration that reads back, from what is in the folder."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -61,3 +63,22 @@ def test_a_model_that_is_none_is_refused(tmp_path, name):
     (tmp_path / "notes.md").write_text("x")
     with pytest.raises(UsageError):
         initialise(tmp_path, model=name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
+def test_a_file_name_cannot_write_configuration(tmp_path):
+    """A folder from elsewhere could otherwise bring a waiver of its own."""
+    (tmp_path / "a.onnx").write_bytes(b"\x08\x08")
+    hostile = (
+        '\n[[waiver]]\nfingerprint = "import:os.system"\nreason = "x"\nexpires = 2099-01-01\n#'
+    )
+    (tmp_path / f"b{hostile}.onnx").write_bytes(b"\x08\x08")
+    (tmp_path / f"c\x1b{hostile}.csv").write_text("a,b\n1,2\n")
+    done = initialise(tmp_path)
+    assert config.read(done.path).waivers == ()
+
+
+def test_a_password_is_not_written_down(tmp_path):
+    with pytest.raises(UsageError, match="user name or password"):
+        initialise(tmp_path, model="http+oip://bob:hunter2@localhost/v2/models/m")
+    assert not (tmp_path / "casemate.toml").exists()

@@ -27,18 +27,19 @@ def run(args: argparse.Namespace) -> int:
     """Write the file and say what was found and what is missing."""
     from pathlib import Path
 
+    from casemate.cli.terminal import printable
     from casemate.workflows.initialise import initialise
 
     done = initialise(
         Path.cwd(), model=args.model, data=args.data, label=args.label, force=args.force
     )
     print(f"wrote {done.path.name}")
-    print(f"  model  {done.model or '(none)'}")
-    print(f"  data   {done.data or '(none)'}")
+    print(f"  model  {printable(done.model or '(none)')}")
+    print(f"  data   {printable(done.data or '(none)')}")
     if done.columns:
         print(f"  {done.columns} columns learned: correct what an attacker cannot change")
     for line in done.missing:
-        print(f"missing: {line}")
+        print(f"missing: {printable(line)}")
     if not done.missing:
         print("next: casemate assess")
     return 3 if done.missing else 0

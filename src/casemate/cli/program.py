@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import casemate
 from casemate.cli import assess, attack, ci, explain, gate, init, report, scan, threats
+from casemate.cli.terminal import printable
 from casemate.errors import CasemateError, CatalogError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: CasemateError, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    # Messages name files and what is in them, both of which may be hostile.
+    print(f"error: {printable(str(error))}", file=sys.stderr)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        print(f"hint: {printable(error.hint)}", file=sys.stderr)
     return code

@@ -38,6 +38,8 @@ _OPTIONS = (
 )
 """Every option an endpoint knows; which protocol reads which is in its catalog entry."""
 
+_REMOTE = re.compile(r"(?i)(https?|grpcs?)(\+[\w-]+)?:")
+
 HINT = "give it in the environment: CASEMATE_TOKEN, or CASEMATE_HEADER_<NAME>"
 
 
@@ -103,6 +105,16 @@ def read(uri: str, options: Mapping[str, str] | None = None) -> Address:
         parts.query,
         {**(options or {}), **_fragment(parts.fragment)},
     )
+
+
+def refuse_credentials(uri: str) -> None:
+    """Refuse an endpoint's URI that holds a credential, before any record or file can hold it.
+
+    Raises:
+        UsageError: As `read`. Other URIs pass.
+    """
+    if _REMOTE.match(uri):
+        read(uri)
 
 
 def number(options: Mapping[str, str], name: str) -> float | None:

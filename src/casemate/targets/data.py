@@ -210,8 +210,7 @@ def _limits(x: Array, bounds: tuple[float, float] | None, where: str) -> Bounds:
         if low < 0 or high > 1:
             raise UsageError(
                 f"{where}: values lie in [{low:g}, {high:g}] and no bounds are given",
-                hint=f"give the legal range, e.g. --bounds {low:g} {high:g}"
-                f" or bounds = [{low:g}, {high:g}] under [model]",
+                hint=f"give the legal range: bounds = [{low:g}, {high:g}] under [model]",
             )
         return 0.0, 1.0
     lower, upper = float(bounds[0]), float(bounds[1])

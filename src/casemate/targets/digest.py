@@ -25,7 +25,7 @@ def of_path(path: Path) -> str:
     for inside in sorted(p for p in path.rglob("*") if p.is_file()):
         name = inside.relative_to(path).as_posix()
         if "__pycache__" not in name:
-            total.update(f"{name}\0{of_path(inside)}\n".encode())
+            total.update(f"{name}\0{of_path(inside)}\n".encode("utf-8", "surrogateescape"))
     return f"sha256:{total.hexdigest()}"
 
 
@@ -34,7 +34,7 @@ def of_files(paths: Sequence[Path]) -> str:
     if len(paths) == 1:
         return of_path(paths[0])
     joined = "\n".join(f"{path.name}\0{of_path(path)}" for path in paths)
-    return f"sha256:{hashlib.sha256(joined.encode()).hexdigest()}"
+    return f"sha256:{hashlib.sha256(joined.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
 def of_arrays(arrays: Iterable[npt.NDArray[np.generic]], *, start: str = "") -> str:

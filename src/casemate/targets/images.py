@@ -75,6 +75,6 @@ def _read_image(file: Path) -> npt.NDArray[Any]:
                 raise UsageError(f"{file.name} has {image.width}x{image.height} pixels: too many")
             grey = image.mode in ("1", "L")
             pixels = np.asarray(image.convert("L" if grey else "RGB"), np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UsageError(f"{file.parent.name}/{file.name} is not a readable image") from error
     return pixels[:, :, None] if pixels.ndim == 2 else pixels

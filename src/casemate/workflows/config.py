@@ -19,6 +19,7 @@ from casemate.errors import UsageError
 from casemate.gate.waivers import Waiver, read_waivers
 from casemate.records.column import Column
 from casemate.records.system import Component, Flow, System
+from casemate.targets.address import refuse_credentials
 
 NAME = "casemate.toml"
 Scalar = float | int | str | bool
@@ -165,6 +166,9 @@ def _check(config: Config, name: str) -> None:
                     f"{name}: a flow names the component '{end}', which is not described",
                     hint=f"did you mean '{near[0]}'?" if near else "add a [[component]]",
                 )
+    for uri in (config.model.target, *(part.uri for part in config.component)):
+        if uri is not None:
+            refuse_credentials(uri)
     bounds = config.model.bounds
     if bounds and bounds[0] >= bounds[1]:
         raise UsageError(f"{name}: bounds are not an interval: {list(bounds)}")

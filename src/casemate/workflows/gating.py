@@ -54,7 +54,9 @@ def gate_run(
     """
     bundle = stored(run, workspace, loaded)
     files = tuple(v for v in bundle.verdicts if v.question == "artifact-is-clean")
-    verdict = decide(bundle, loaded, baseline_for(against, loaded, workspace))
+    # A kept run that is still "running" was killed, or is under way elsewhere.
+    stopped = run.state != "complete"
+    verdict = decide(bundle, loaded, baseline_for(against, loaded, workspace), interrupted=stopped)
     judged = bundle._replace(verdicts=(verdict, *files))
     return Gated(judged, verdict, exit_of(judged).code)
 
@@ -64,7 +66,9 @@ def decide(
 ) -> Verdict:
     """Apply the configured bar to what a run holds; one that was interrupted cannot pass."""
     uri = bundle.run.target
-    last = bundle.run.notes[-1] if bundle.run.notes else "it was interrupted"
+    ended = {"running": "it was killed or has not ended", "failed": "it failed"}
+    told = ended.get(bundle.run.state, "it was interrupted")
+    last = bundle.run.notes[-1] if bundle.run.notes else told
     stopped = interrupted or bundle.run.state in ("interrupted", "failed")
     target = make(Target, kind="model" if uri else "artifact", uri=uri or ".")
     return judge(

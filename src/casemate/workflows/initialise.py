@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from casemate.errors import CasemateError, UsageError
+from casemate.targets.address import refuse_credentials
 from casemate.workflows import config
 from casemate.workflows.discover import discover, model_uri
 
@@ -107,6 +108,7 @@ def _named_model(model: str, root: Path) -> str:
             hint="name it with its scheme, for instance torch:file.py:function",
         )
     if ":" in model:
+        refuse_credentials(model)
         return model
     raise UsageError(f"{model} does not exist")
 
@@ -160,11 +162,11 @@ def _render(
         "",
         "[model]",
         _line("target", target, "scheme:file or scheme:file.py:function"),
-        *(f"# also here: {other}" for other in others[0][:5]),
+        *(f"# also here: {json.dumps(other)}" for other in others[0][:5]),
         _line(
             "data", data, "what the model is attacked with: .npz with x and y, image folder, table"
         ),
-        *(f"# also here: {other}" for other in others[1][:5]),
+        *(f"# also here: {json.dumps(other)}" for other in others[1][:5]),
     ]
     if label:
         lines.append(_line("label", label, ""))

@@ -11,8 +11,6 @@ import platform
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import msgspec
-
 import casemate
 from casemate.catalog import loader
 from casemate.errors import StoreError
@@ -26,6 +24,7 @@ from casemate.records.system import System
 from casemate.records.threat import Threat
 from casemate.records.trial import Trial
 from casemate.records.verdict import Verdict
+from casemate.targets.address import refuse_credentials
 from casemate.workflows import reproduce
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
     from types import TracebackType
+
+    import msgspec
 
     from casemate.store.workspace import Workspace
     from casemate.workflows.config import Loaded
@@ -52,6 +53,8 @@ class Job:
         budget: str | None = None,
         target: str | None = None,
     ) -> None:
+        if target is not None:
+            refuse_credentials(target)
         self.run = make(
             Run,
             id=new_id("run"),
@@ -88,9 +91,7 @@ class Job:
             state = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
         elif self.interrupted:
             state = "interrupted"
-        self.run = msgspec.structs.replace(
-            self.run, state=state, ended=datetime.now(UTC), notes=tuple(self.notes)
-        )
+        self._change(state=state, ended=datetime.now(UTC), notes=tuple(self.notes))
         if self._workspace:
             try:
                 self._workspace.update(self.run)
@@ -112,11 +113,11 @@ class Job:
 
     def classes(self, names: tuple[str, ...]) -> None:
         """Record the names of the labels."""
-        self.run = msgspec.structs.replace(self.run, classes=names)
+        self._change(classes=names)
 
     def version(self, **versions: str) -> None:
         """Record the version of a framework that took part."""
-        self.run = msgspec.structs.replace(self.run, versions={**self.run.versions, **versions})
+        self._change(versions={**self.run.versions, **versions})
 
     def keep(self, blob: bytes) -> str:
         """Keep bytes and return their digest."""
@@ -146,6 +147,10 @@ class Job:
     def bundle(self) -> Bundle:
         """Return all that this run has so far, for an exporter."""
         return bundle_of(self.run, self.records, self._loaded, self.blob)
+
+    def _change(self, **fields: object) -> None:
+        known = {name: getattr(self.run, name) for name in Run.__struct_fields__}
+        self.run = make(Run, **{**known, **fields})
 
 
 def bundle_of(

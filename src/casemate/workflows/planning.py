@@ -168,7 +168,7 @@ def _evaluations(attack: Attack, params: dict[str, Any]) -> float:
     if _is_black_box_evasion(attack):
         return QUERIES
     rounds = 1.0
-    for name in ("steps", "restarts", "targets", "search_steps"):
+    for name in ("steps", "restarts", "targets", "searches"):
         value = values.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
             rounds *= value
