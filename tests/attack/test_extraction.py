@@ -12,6 +12,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 
 from casemate.attack.domain import Domain
+from casemate.attack.extraction.run import FEWEST
 from casemate.attack.extraction.students import choose, learn_linear, learners
 from casemate.attack.extraction.surrogate import surrogate
 from casemate.attack.extraction.teacher import Teacher
@@ -182,7 +183,11 @@ def test_what_cannot_be_is_refused():
     data = inputs(model, 200)
     images = linear((1, 4, 4), 2)
     with pytest.raises(UsageError, match="too few"):
-        run(model, data._replace(x=data.x[:10], y=data.y[:10]), "extraction-surrogate")
+        run(
+            model,
+            data._replace(x=data.x[: 2 * FEWEST - 1], y=data.y[: 2 * FEWEST - 1]),
+            "extraction-surrogate",
+        )
     with pytest.raises(UsageError, match="allows nothing"):
         run(model, data, "extraction-surrogate", budget=0)
     with pytest.raises(UsageError, match="no learner 'trees'"):

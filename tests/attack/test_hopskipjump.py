@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casemate.attack.domain import Domain
+from casemate.attack.evasion.borders import Border
 from casemate.attack.evasion.hopskipjump import hopskipjump
 from casemate.attack.oracle import Oracle
 from casemate.attack.run import run
@@ -87,7 +88,7 @@ def test_the_budget_is_used_up_to_a_last_search():
     data = near_boundary(whole, 8, spread=0.3)
     for norm in ("l2", "linf"):
         oracle = attack(Only(whole.labels, (1, 8, 8), 3), data, norm, 777)
-        assert (oracle.forward >= 777 - 8).all()
+        assert (oracle.forward >= 777 - 10).all()
         assert (oracle.forward <= 777).all()
 
 
@@ -132,3 +133,23 @@ def test_the_catalog_runs_it_on_labels_alone():
     assert all(o.success and o.queries <= 400 for o in trial.outcomes)
     best = optimum(whole, data.x, data.y, "l2")
     assert np.median([o.distance for o in trial.outcomes] / best) < 1.5
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_shrinking_ends_at_the_border_and_stops_where_the_budget_does(norm):
+    x = np.zeros((2, 3), np.float32)
+
+    def label(x):
+        return (x[:, 0] > 0.3).astype(np.int64)
+
+    data = Data(x, label(x))
+    oracle = Oracle(
+        Only(label, (3,), 2), x, data.y, domain=Domain(0.0, 1.0), norm=norm, eps=None, budget=12
+    )
+    border = Border(oracle, x, data.y, norm)
+    rows, far = np.arange(2), np.full((2, 3), 0.8, np.float32)
+    oracle.labels(x[[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]], np.zeros(10, np.int64))  # row 0: two left
+    near = border.shrink(rows, far, 10)
+    assert near[1, 0] == pytest.approx(0.3, abs=0.8 / 2**9)
+    assert near[0, 0] == pytest.approx(0.4)  # one question halves, the next does not fool
+    assert oracle.forward.tolist() == [12, 10]

@@ -12,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from casemate.attack.findings import findings_of
 from casemate.attack.poisoning.label_flip import CHOICES
+from casemate.attack.poisoning.run import FEWEST
 from casemate.attack.poisoning.training import labeller, trainer
 from casemate.attack.run import run
 from casemate.catalog import loader
@@ -173,7 +174,7 @@ def test_a_deadline_or_interrupt_between_trainings_keeps_what_was_measured():
 
 
 def test_too_little_data_is_refused():
-    data = blobs(20)
+    data = blobs(FEWEST - 1)
     with pytest.raises(UsageError, match="too few"):
         run(target(), data, ID, train=logistic)
     one = blobs(60)

@@ -13,6 +13,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from casemate.attack.domain import Domain
+from casemate.attack.evasion.column_search import Best, Lore
 from casemate.attack.evasion.tabular import tabular
 from casemate.attack.oracle import Oracle
 from casemate.attack.run import run
@@ -205,3 +206,23 @@ def test_a_single_row_without_neighbours_is_still_searched():
     for scores in (True, False):
         oracle = attack(Table(tree, columns, scores=scores), data, 60)
         assert oracle.distance.tolist() == [1]
+
+
+def test_the_best_row_changes_fewest_cells_and_among_equals_moves_least():
+    best = Best(np.array([0.0, 0.0, np.nan]), np.array([1.0, 10.0, 1.0]))
+    rows = np.array([[1.0, 5, np.nan], [0.9, 0, np.nan], [0, 4, np.nan], [0, 1, np.nan]])
+    assert not best.look(rows[:1], np.array([0.5]))
+    assert best.look(rows, np.array([-1.0, -1, -1, 1]))
+    assert best.row.tolist()[:2] == [0, 4]
+    assert best.size == (1, 0.4)
+    assert best.changed().tolist() == [1]
+    assert best.last is None  # three fooled, two of them with one cell: nobody says which was kept
+
+
+def test_moves_that_helped_other_rows_are_expected_to_help():
+    lore = Lore.fresh(2)
+    np.add.at(lore.gain, (np.array([0, 1]), np.array([0, 1])), np.array([4.0, 1.0]))
+    lore.tries[...] = 1
+    got = lore.expected(np.array([0, 1, 2]), np.array([0, 1, 0]))
+    assert got.argmax() == 0
+    assert got[1] > got[2]

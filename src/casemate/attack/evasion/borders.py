@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from casemate.attack.oracle import Labels
+    from casemate.attack.questions import Labels
     from casemate.targets.capabilities import Array, Ints
 
     Rows = npt.NDArray[np.int64]
@@ -113,7 +113,9 @@ class Border:
                 at[new], found[new] = self.shrink(new, tried[fooled], steps), True
         if not found.all():
             missed = int((~found).sum())
-            self.oracle.notes.append(f"{missed} of {len(rows)} inputs were given up without a start")
+            self.oracle.notes.append(
+                f"{missed} of {len(rows)} inputs were given up without a start"
+            )
         return rows[found], at[found]
 
     def _neighbours(self, starts: int, rng: np.random.Generator) -> Iterator[Rows]:

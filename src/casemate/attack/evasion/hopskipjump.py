@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.int64]
     Doubles = npt.NDArray[np.float64]
 
-SEARCH = 7
+SEARCH = {"l2": 7, "linf": 9}
 """Questions of one search along a curve."""
-PROBE = 0.1
+PROBE = {"l2": 0.1, "linf": 0.2}
 """Length of a probe, as a share of the present distance."""
-MEMORY = 0.4
-"""Weight of the last normal in the next: from step to step it changes little."""
+MEMORY = {"l2": 0.4, "linf": 0.8}
+"""Weight of the last normal in the next: it changes little, and its signs alone matter in linf."""
 _CELLS = 1 << 23
 _TINY = 1e-12
 
@@ -66,23 +66,23 @@ def hopskipjump(
     for step in range(1, steps + 1):
         left = oracle.left(rows)
         if left is not None:
-            able = left > SEARCH
+            able = left > SEARCH[norm]
             rows, at, normal, left = rows[able], at[able], normal[able], left[able]
         if not len(rows):
             return
         wanted = int(probes * step**0.5)
-        count = _share_out(wanted, left, len(rows), last=step == steps)
+        count = _share_out(wanted, left, len(rows), SEARCH[norm], last=step == steps)
         fresh = _normals(border, rows, at, count, band, rng)
-        normal = MEMORY * normal + fresh
+        normal = MEMORY[norm] * normal + fresh
         at = _jump_l2(border, rows, at, normal) if norm == "l2" else _jump(border, rows, at, normal)
 
 
-def _share_out(wanted: int, left: Rows | None, n: int, *, last: bool) -> Rows:
+def _share_out(wanted: int, left: Rows | None, n: int, search: int, *, last: bool) -> Rows:
     """Return the probes of each row, so that no small rest of its budget is left over."""
     if left is None:
         return np.full(n, wanted)
-    able = left - SEARCH
-    spends_all = last | (able < wanted + 0.7 * (wanted + SEARCH))
+    able = left - search
+    spends_all = last | (able < wanted + 0.7 * (wanted + search))
     return np.where(spends_all, able, wanted)
 
 
@@ -104,7 +104,7 @@ def _normal(
 ) -> Array:
     where = np.repeat(np.arange(len(rows)), count)
     code, noise = _noise(at[:1], len(where), band, rng)
-    length = PROBE * border.distance(rows, at)
+    length = PROBE[border.norm] * border.distance(rows, at)
     if border.norm == "linf":
         length = length * np.sqrt(at[0].size)
     noise *= per_row(length[where], noise)
@@ -130,7 +130,7 @@ def _jump_l2(border: Border, rows: Rows, at: Array, normal: Array) -> Array:
     length = np.linalg.norm(side.reshape(len(at), -1), axis=1)
     side = side / per_row(np.maximum(length, _TINY), at)
     near, far = np.zeros(len(at)), np.full(len(at), np.pi / 2)
-    for _ in range(SEARCH):
+    for _ in range(SEARCH["l2"]):
         angle = (near + far) / 2
         turned = per_row(np.cos(angle), at) * there + per_row(np.sin(angle), at) * side
         fooled, tried = border.ask(x + per_row(radius * np.cos(angle), at) * turned, rows)
@@ -155,7 +155,7 @@ def _jump(border: Border, rows: Rows, at: Array, normal: Array) -> Array:
         fooled, tried = border.ask(aim, rows[i])
         reached[i[fooled]] = tried[fooled]
         open_[i[fooled]] = False
-    return border.shrink(rows, reached, SEARCH - 2)
+    return border.shrink(rows, reached, SEARCH["linf"] - 2)
 
 
 def _noise(like: Array, n: int, band: int, rng: np.random.Generator) -> tuple[Array, Array]:
