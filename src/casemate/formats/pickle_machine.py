@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from casemate.errors import FormatError, LimitExceeded
 from casemate.formats import pickle_opcodes as op
+from casemate.formats.pickle_runs import skip_group
 from casemate.formats.pickle_trace import (
     Limits,
     Payload,
@@ -76,6 +77,10 @@ class Machine:
         self.window = SMALL_WINDOW
         self.accounted = 0
         self.frame_end: int | None = None
+        self.pure = True
+        """Whether the memo holds nothing but data."""
+        self.wait = (0, 1)
+        """Marks at which no short cut is tried, after so many failures."""
         self.overlong = False
         """Whether a frame claims more than there is."""
         self.protocol = 0
@@ -160,6 +165,7 @@ class Machine:
             if self.detail <= 0:
                 return self.encode(self.opaque)
             self.detail -= 1
+            self.pure = self.pure and all(type(each) is int for each in value)
             self.symbols.append(value)
             return self.first_symbol + len(self.symbols) - 1
         assert isinstance(value, Symbol)
@@ -168,6 +174,7 @@ class Machine:
                 raise LimitExceeded("too many different objects", offset=self.pos)
             value.index = len(self.symbols)
             self.symbols.append(value)
+            self.pure = self.pure and value is self.opaque
         return self.first_symbol + value.index
 
     def decode(self, code: int) -> Value:
@@ -303,6 +310,7 @@ class Machine:
         pushes, first_symbol, limit = op.PUSHES, self.first_symbol, self.limits.memo
         frame = self.frame_end
         opaque = self.encode(self.opaque)
+        wait, penalty = self.wait
         pos = self.pos - base
         real = min(len(buffer) - MARGIN, self.size - base)
         safe = real if base + real >= self.size else real - MARGIN
@@ -338,6 +346,27 @@ class Machine:
                     stack.append(base + pos)
                     pos += 2 + buffer[pos + 1]
                 elif code == 0x28:  # MARK
+                    if self.pure and self.dense and stack and type(stack[-1]) is int:
+                        if wait:
+                            wait -= 1
+                        else:
+                            group = skip_group(
+                                buffer,
+                                pos,
+                                base,
+                                real,
+                                len(memo),
+                                None if frame is None else frame - base,
+                            )
+                            if group is not None and len(memo) + len(group.puts) < limit:
+                                memo.extend(group.puts)
+                                pos, penalty = group.end, 1
+                                if group.frame is not None and group.frame + base != frame:
+                                    self.overlong |= group.frame + base > self.size
+                                    self.frame_end = min(group.frame + base, self.size)
+                                    break
+                                continue
+                            wait = penalty = min(penalty * 2, 64)
                     marks.append(stack)
                     stack = []
                     pos += 1
@@ -402,4 +431,4 @@ class Machine:
         except IndexError:
             self.pos = base + pos
             raise
-        self.pos, self.stack = base + pos, stack
+        self.pos, self.stack, self.wait = base + pos, stack, (wait, penalty)
