@@ -81,7 +81,14 @@ def printable(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, wide: int | None = None) -> None:
-    """Print a table on stdout; the column `wide` folds, the others keep their width."""
+    """Print a table on stdout; on a terminal the column `wide` folds, others keep their width."""
+    if not sys.stdout.isatty():
+        lines = [[printable(cell) for cell in row] for row in (head, *rows)]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            print("  ".join(cells).rstrip())
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -94,8 +101,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, wide: int | Non
         )
     for row in rows:
         drawn.add_row(*(Text(printable(cell), style=_STYLES.get(cell, "")) for cell in row))
-    width = None if sys.stdout.isatty() else 140
-    Console(width=width, highlight=False).print(drawn)
+    Console(highlight=False).print(drawn)
 
 
 def emit(bundle: Bundle, form: str, output: Path | None) -> None:
