@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -20,6 +21,8 @@ from casemate.catalog.entries import Attack
 from casemate.errors import BudgetSpent, StoreError, UsageError
 from casemate.records.codec import decode, encode
 from casemate.records.trial import Trial
+from casemate.targets import digest
+from casemate.targets.uri import parse, parse_code
 from casemate.workflows.job import Job
 from casemate.workflows.opening import Opened, open_both
 
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
     from casemate.workflows.config import Loaded
 
     Progress = Callable[[str, int, int], None]
+
+
+_ASKED = 16
+"""Inputs whose answers tell one state of a model from another."""
 
 
 class Attacked(NamedTuple):
@@ -128,7 +135,9 @@ def take_step(
             params=params, budget=budget, seed=seed, limit=inputs, device=device,
             progress=progress, keep=_keeper(job), deadline=deadline, **family,
         )  # fmt: skip
-        if key and trial.state in ("complete", "budget-spent"):
+        # What ran out of time is not what the same attack finds when it is given more.
+        late = deadline is not None and time.monotonic() >= deadline
+        if key and trial.state in ("complete", "budget-spent") and not late:
             job.cache(key, encode(trial))
     if deadline is not None and not trial.cost.forward and any(o.clean for o in trial.outcomes):
         raise BudgetSpent("there was no time for a single evaluation")
@@ -206,7 +215,29 @@ def _key(
     parts = (
         casemate.__version__, loader.digest(), platform.machine(), model, data, attack,
         dict(params), budget, seed, inputs, opened.label, opened.data.columns,
-        loaded.config.model,
+        loaded.config.model, _answers(opened, loaded), _training(loaded),
     )  # fmt: skip
     body = msgspec.json.encode(parts, order="deterministic")
     return f"trial:{hashlib.sha256(body).hexdigest()}"
+
+
+def _answers(opened: Opened, loaded: Loaded) -> str | None:
+    """Return a digest of a few answers of a model that is code: it may load what no digest saw."""
+    if parse(opened.model.target.uri, loaded.root).factory is None:
+        return None
+    import numpy as np
+
+    model: Any = opened.model
+    rows = np.linspace(0, len(opened.data.x) - 1, _ASKED).astype(int)
+    x = opened.data.x[rows]
+    given = model.scores(x) if "scores" in model.gives else model.labels(x)
+    return digest.of_arrays([np.round(np.asarray(given), 5)])
+
+
+def _training(loaded: Loaded) -> str | None:
+    """Return the digest of the file with the training function, None where there is none."""
+    train = loaded.config.model.train
+    place = parse_code(train, loaded.root) if train else None
+    if place is None or not place.place.endswith(".py"):
+        return None
+    return digest.of_path(place.path(loaded.root))
