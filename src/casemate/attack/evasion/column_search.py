@@ -39,7 +39,7 @@ CLIMBS = 5
 """Questions per column from which on climbing beats walking back."""
 PROBES = 0.4
 """Share of the questions spent on single moves."""
-MIXTURES = 8
+MIXTURES = 32
 """Mixtures of values of other rows that are tried where none of these fools the model."""
 TOP = 7
 """Single moves of which pairs and triples are tried at the end."""
@@ -195,6 +195,11 @@ def _seed(others: Array, table: Table, best: Best, rng: np.random.Generator) -> 
         sent, margin = yield others[first : first + 4]
         if best.look(sent, margin):
             return
+    if len(others):  # as far as one can go the way the other classes lie
+        low, high = _ends(best.origin, table)
+        sent, margin = yield np.where(others.mean(axis=0) > best.origin, high, low)[None]
+        if best.look(sent, margin):
+            return
     _, column, value = _moves(best.origin, others, table)
     for _ in range(MIXTURES if len(column) else 0):
         row = best.origin.copy()
@@ -237,17 +242,7 @@ def _climb(
 
 def _moves(origin: Array, others: Array, table: Table) -> tuple[Index, Index, Array]:
     """Return kind (near, low, high), column and value of every single move worth trying."""
-    d = len(origin)
-    if table.domain.columns:
-        low, high = (end[0] for end in reach(table.domain.rules, origin[None]))
-    else:
-        low, high = (
-            np.broadcast_to(np.asarray(end, origin.dtype), (1, *_shape(table, d))).reshape(d)
-            for end in (table.domain.lower, table.domain.upper)
-        )
-    # Where there is no end of the range, go one range out.
-    low = np.where(np.isfinite(low), low, origin - table.span)
-    high = np.where(np.isfinite(high), high, origin + table.span)
+    low, high = _ends(origin, table)
     aims = np.concatenate([others, [low, high]]).astype(origin.dtype)
     kind = np.array([0] * len(others) + [1, 2])
     seen: set[tuple[int, float]] = set()
@@ -262,6 +257,22 @@ def _moves(origin: Array, others: Array, table: Table) -> tuple[Index, Index, Ar
             out.append((int(kind[a]), j, 2.0 if grouped else float(aim[j])))
     kinds, columns, values = zip(*out, strict=True) if out else ((), (), ())
     return np.array(kinds, np.intp), np.array(columns, np.intp), np.array(values, origin.dtype)
+
+
+def _ends(origin: Array, table: Table) -> tuple[Array, Array]:
+    """Return the smallest and the largest value each column can take from `origin`."""
+    d = len(origin)
+    if table.domain.columns:
+        low, high = (end[0] for end in reach(table.domain.rules, origin[None]))
+    else:
+        low, high = (
+            np.broadcast_to(np.asarray(end, origin.dtype), (1, *_shape(table, d))).reshape(d)
+            for end in (table.domain.lower, table.domain.upper)
+        )
+    # Where there is no end of the range, go one range out.
+    low = np.where(np.isfinite(low), low, origin - table.span)
+    high = np.where(np.isfinite(high), high, origin + table.span)
+    return low.astype(origin.dtype), high.astype(origin.dtype)
 
 
 def _shape(table: Table, d: int) -> tuple[int, ...]:
