@@ -1,15 +1,17 @@
 """Write `src/casemate/catalog/allow/*.json` from package sources, compiled types and `hand.toml`.
 
     python bench/allowlist/make.py [--only PACKAGE,...] WHEELS [WHEELS ...]
+    python bench/allowlist/make.py --again
 
-WHEELS are folders of wheels, several versions of a package side by side; the packages installed in
-this interpreter are read too. A name passes only if it passes in every version that has it. Nothing
-is imported but the packages in COMPILED, whose extension types cannot be read as source.
+`--again` applies changed lists to the files as they are. WHEELS are folders of wheels, several
+versions of a package side by side; the packages installed in this interpreter are read too. A name
+passes only if it passes in every version that has it. Nothing is imported but the packages in
+COMPILED, whose extension types cannot be read as source.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import importlib
 import json
 import pkgutil
@@ -24,7 +26,7 @@ from importlib import metadata
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from vet import Package, vet
+from vet import LISTS, Package, vet
 
 from casemate.scan.effects import effect_of
 
@@ -32,19 +34,15 @@ HERE = Path(__file__).parent
 OUT = HERE.parents[1] / "src" / "casemate" / "catalog" / "allow"
 FIRST = ("numpy", "scipy", "joblib", "sklearn", "pandas", "torch")
 """Vetted first, because the others build on their classes."""
-INSTALLED = (
-    "numpy scipy joblib sklearn pandas torch torchvision xgboost lightgbm mlxtend keras networkx "
-    "dateutil onnx2torch skl2onnx ml_dtypes PIL safetensors pyarrow attr"
-).split()
+INSTALLED = LISTS["installed"].split()
 COMPILED = {
     "sklearn": re.compile(r"sklearn\."),
     "pandas": re.compile(r"pandas\._libs\.(?!parsers|json|writers|sas|byteswap)"),
     "scipy": re.compile(r"scipy\.(sparse|spatial|interpolate|special|stats|cluster|optimize)\."),
 }
-UFUNC_HOMES = (
-    "numpy numpy.core numpy._core numpy.core.umath numpy._core.umath "
-    "numpy.core._multiarray_umath numpy._core._multiarray_umath"
-).split()
+UFUNC_HOMES = LISTS["ufunc_homes"].split()
+NEVER_NAMES = re.compile(LISTS["never_names"])
+NEVER_BUT = re.compile(LISTS["never_but"])
 NEVER = re.compile(
     r"(^|\.)(_dynamo|_inductor|_export|fx|package|_higher_order_ops|_functorch)(\.|$)"
 )
@@ -110,31 +108,36 @@ def compiled(root: str) -> dict[str, set[str]]:
             print(f"  not imported: {info.name}: {error}")
             continue
         for name, value in vars(module).items():
-            if isinstance(value, type) and value.__module__ == info.name and name == value.__name__:
-                if not name.startswith(("__pyx", "_memoryviewslice", "Enum")):
-                    found[info.name].add(name)
+            own = isinstance(value, type) and (value.__module__, value.__name__) == (
+                info.name,
+                name,
+            )
+            if own and not name.startswith(("__pyx", "_memoryviewslice", "Enum")):
+                found[info.name].add(name)
     return found
 
 
 def ufuncs(clean: set[str]) -> dict[str, set[str]]:
-    import numpy
+    import numpy as np
     import scipy.special
 
-    names = {name for name in dir(numpy) if isinstance(getattr(numpy, name), numpy.ufunc)}
-    special = {n for n in dir(scipy.special) if isinstance(getattr(scipy.special, n), numpy.ufunc)}
+    names = {name for name in dir(np) if isinstance(getattr(np, name), np.ufunc)}
+    special = {n for n in dir(scipy.special) if isinstance(getattr(scipy.special, n), np.ufunc)}
     table = {home: set(names) for home in UFUNC_HOMES}
     # Functions dispatched by type are pickled as members of `numpy`, wherever they are defined.
-    dispatched = {n for n in dir(numpy) if getattr(getattr(numpy, n), "__module__", "") == "numpy"}
+    dispatched = {n for n in dir(np) if getattr(getattr(np, n), "__module__", "") == "numpy"}
     table["numpy"] |= {n for n in dispatched if n in clean}
     table["scipy.special"] = special
     table["scipy.special._ufuncs"] = special
     return table
 
 
-def main() -> None:
+def main() -> int:
     warnings.simplefilter("ignore")
     jobs: dict[str, list[tuple[str, Path | None]]] = defaultdict(list)
     folders, only = sys.argv[1:], None
+    if folders == ["--again"]:
+        return rewrite()
     if folders[:1] == ["--only"]:
         only, folders = set(folders[1].split(",")), folders[2:]
     for name in INSTALLED:
@@ -160,7 +163,7 @@ def main() -> None:
     order = [*(n for n in FIRST if n in jobs), *sorted(set(jobs) - set(FIRST))]
     known: set[str] = set()
     hand = tomllib.loads((HERE / "hand.toml").read_text("utf-8"))
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     total = 0
     for root in order:
         if only is not None and root not in only:
@@ -175,18 +178,62 @@ def main() -> None:
     for root, lists in hand.items():
         total += write(root, empty(), lists, [], today)
     print(f"{total} names may be called or built")
+    return total
+
+
+def rewrite() -> int:
+    """Apply `hand.toml` and `lists.toml` to the files as they are."""
+    hand = tomllib.loads((HERE / "hand.toml").read_text("utf-8"))
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
+    builtins = hand.pop("builtins")
+    total = 0
+    for root in sorted({path.stem for path in OUT.glob("*.json")} | hand.keys()):
+        merged, versions = again(root) if (OUT / f"{root}.json").exists() else (empty(), [])
+        if root != "stdlib":
+            prune(root, merged)
+        more = builtins if root == "stdlib" else None
+        total += write(root, merged, hand.get(root, {}), versions, today, more)
+    print(f"{total} names may be called or built")
+    return total
+
+
+def prune(root: str, merged: dict[str, dict]) -> None:
+    """Leave out what is known for an effect or sounds like one, and modules without models."""
+    keep = re.compile(LISTS["keep"].get(root, ""))
+    for kind in ("classes", "states", "references"):
+        for module, names in merged[kind].items():
+            if not keep.match(module):
+                names.clear()
+            names -= {name for name in names if effect_of(module, name) is not None}
+            if kind != "references":
+                names -= {n for n in names if NEVER_NAMES.search(n) and not NEVER_BUT.search(n)}
+
+
+def again(root: str) -> tuple[dict[str, dict], list[str]]:
+    """Return what a file says, without reading the package again."""
+    body = json.loads((OUT / f"{root}.json").read_text("utf-8"))
+    merged = empty()
+    for kind in ("classes", "states", "references"):
+        for module, names in body[kind].items():
+            merged[kind][module] |= set(names.split())
+    for module, effects in body["refused"].items():
+        for effect, names in effects.items():
+            merged["refused"][module].update(dict.fromkeys(names.split(), effect))
+    return merged, body["versions"]
 
 
 def written(root: str) -> set[str]:
     """Return the classes of a package that is not vetted again."""
     path = OUT / f"{root}.json"
     body = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return {
-        f"{module}.{name}"
+    pairs = [
+        (module, name)
         for kind in ("classes", "states")
         for module, names in body.get(kind, {}).items()
         for name in names.split()
-    }
+    ]
+    # A base is often named by where a package re-exports it.
+    return {f"{module}.{name}" for module, name in pairs} | {f"{root}:{name}" for _, name in pairs}
 
 
 def empty() -> dict[str, dict]:
@@ -215,11 +262,10 @@ def merge(root: str, versions: list[tuple[str, Path | None]], known: set[str]) -
             for name, effect in refused.items():
                 for home in homes(package, module, name):
                     merged["refused"][home][name] = effect
-        known |= {f"{m}.{n}" for m, names in found.classes.items() for n in names}
-        known |= {f"{m}.{n}" for m, names in found.states.items() for n in names}
-    for kind in ("classes", "states", "references"):
-        for module, names in merged[kind].items():
-            names -= {name for name in names if effect_of(module, name) is not None}
+        for passed in (found.classes, found.states):
+            known |= {f"{m}.{n}" for m, names in passed.items() for n in names}
+            known |= {f"{root}:{n}" for names in passed.values() for n in names}
+    prune(root, merged)
     for module, refused in merged["refused"].items():
         merged["classes"][module] -= refused.keys()
         merged["references"][module] -= refused.keys()
@@ -267,12 +313,11 @@ def write(
     body: dict[str, object] = {
         "package": root,
         "versions": versions,
-        "source": "read from the package's source by bench/allowlist/vet.py; hand.toml for the rest",
+        "source": "the package's source, by bench/allowlist/vet.py; by hand.toml the rest",
         "date": today,
     }
     if root == "stdlib":
-        gone = "asynchat asyncore imp distutils smtpd _pyrepl _interpreters _interpqueues _interpchannels pathlib annotationlib compression string templatelib concurrent cgi cgitb crypt imghdr mailcap msilib nis nntplib ossaudiodev pipes sndhdr spwd sunau telnetlib uu xdrlib aifc audioop chunk lib2to3 _aix_support _osx_support".split()
-        body["modules"] = sorted({*sys.stdlib_module_names, *gone})
+        body["modules"] = sorted({*sys.stdlib_module_names, *LISTS["stdlib_elsewhere"].split()})
     for kind in ("classes", "states", "functions", "references"):
         body[kind] = {m: " ".join(sorted(n)) for m, n in sorted(merged[kind].items()) if n}
     body["refused"] = {

@@ -8,232 +8,23 @@ What is called is followed through the package. `SINKS` says what counts as an e
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections import defaultdict
+from pathlib import Path
 from typing import NamedTuple
 
 ORDER = ("exec", "process", "native", "import", "unpickle", "network", "files", "state", "apply")
 """Effects, worst first."""
 
-SINKS: dict[str, str] = {
-    "exec": "exec",
-    "eval": "exec",
-    "compile": "exec",
-    "execfile": "exec",
-    "code": "exec",
-    "codeop": "exec",
-    "runpy": "exec",
-    "timeit": "exec",
-    "bdb": "exec",
-    "pdb": "exec",
-    "cProfile": "exec",
-    "profile": "exec",
-    "trace.Trace": "exec",
-    "doctest": "exec",
-    "types.FunctionType": "exec",
-    "types.CodeType": "exec",
-    "sympy.sympify": "exec",
-    "jinja2": "exec",
-    "input": "exec",
-    "os.system": "process",
-    "os.popen": "process",
-    "os.exec": "process",
-    "os.spawn": "process",
-    "os.posix_spawn": "process",
-    "os.fork": "process",
-    "os.startfile": "process",
-    "os.kill": "process",
-    "os.killpg": "process",
-    "os.abort": "process",
-    "os._exit": "process",
-    "subprocess": "process",
-    "multiprocessing.Process": "process",
-    "multiprocessing.Pool": "process",
-    "pty": "process",
-    "webbrowser": "process",
-    "ctypes": "native",
-    "cffi": "native",
-    "torch.ops.load_library": "native",
-    "torch.classes.load_library": "native",
-    "torch.utils.cpp_extension": "native",
-    "numpy.ctypeslib.load_library": "native",
-    "__import__": "import",
-    "importlib": "import",
-    "imp": "import",
-    "pkgutil": "import",
-    "zipimport": "import",
-    "pydoc": "import",
-    "pkg_resources": "import",
-    "pickle.load": "unpickle",
-    "pickle.Unpickler": "unpickle",
-    "_pickle.load": "unpickle",
-    "cPickle.load": "unpickle",
-    "dill": "unpickle",
-    "cloudpickle": "unpickle",
-    "marshal": "unpickle",
-    "shelve": "unpickle",
-    "joblib.load": "unpickle",
-    "torch.load": "unpickle",
-    "torch.hub": "unpickle",
-    "torch.jit.load": "unpickle",
-    "pandas.read_pickle": "unpickle",
-    "yaml.load": "unpickle",
-    "yaml.unsafe_load": "unpickle",
-    "yaml.full_load": "unpickle",
-    "jsonpickle": "unpickle",
-    "socket": "network",
-    "ssl": "network",
-    "urllib.request": "network",
-    "urllib2": "network",
-    "http.client": "network",
-    "http.server": "network",
-    "requests": "network",
-    "httpx": "network",
-    "aiohttp": "network",
-    "urllib3": "network",
-    "ftplib": "network",
-    "smtplib": "network",
-    "imaplib": "network",
-    "poplib": "network",
-    "telnetlib": "network",
-    "nntplib": "network",
-    "xmlrpc": "network",
-    "boto3": "network",
-    "botocore": "network",
-    "paramiko": "network",
-    "grpc": "network",
-    "websocket": "network",
-    "websockets": "network",
-    "huggingface_hub": "network",
-    "asyncio.open_connection": "network",
-    "open": "files",
-    "io.open": "files",
-    "io.FileIO": "files",
-    "codecs.open": "files",
-    "gzip": "files",
-    "bz2": "files",
-    "lzma": "files",
-    "zipfile": "files",
-    "tarfile": "files",
-    "shutil": "files",
-    "tempfile": "files",
-    "glob": "files",
-    "fileinput": "files",
-    "linecache": "files",
-    "sqlite3": "files",
-    "dbm": "files",
-    "mmap": "files",
-    "h5py": "files",
-    "netCDF4": "files",
-    "fsspec": "files",
-    "os.open": "files",
-    "os.remove": "files",
-    "os.unlink": "files",
-    "os.rename": "files",
-    "os.renames": "files",
-    "os.replace": "files",
-    "os.mkdir": "files",
-    "os.makedirs": "files",
-    "os.rmdir": "files",
-    "os.removedirs": "files",
-    "os.chmod": "files",
-    "os.chown": "files",
-    "os.link": "files",
-    "os.symlink": "files",
-    "os.truncate": "files",
-    "os.utime": "files",
-    "os.listdir": "files",
-    "os.scandir": "files",
-    "os.walk": "files",
-    "os.chdir": "files",
-    "os.write": "files",
-    "os.mkfifo": "files",
-    "numpy.load": "files",
-    "numpy.save": "files",
-    "numpy.savez": "files",
-    "numpy.savez_compressed": "files",
-    "numpy.savetxt": "files",
-    "numpy.loadtxt": "files",
-    "numpy.genfromtxt": "files",
-    "numpy.fromfile": "files",
-    "numpy.memmap": "files",
-    "numpy.DataSource": "files",
-    "torch.save": "files",
-    "torch.from_file": "files",
-    "joblib.dump": "files",
-    "joblib.Memory": "files",
-    "pickle.dump": "files",
-    "pandas.read_": "files",
-    "PIL.Image.open": "files",
-    "matplotlib.pyplot.savefig": "files",
-    "os.putenv": "state",
-    "os.unsetenv": "state",
-    "os.environ.update": "state",
-    "os.environ.setdefault": "state",
-    "os.environ.pop": "state",
-    "os.umask": "state",
-    "sys.exit": "state",
-    "sys.settrace": "state",
-    "sys.setprofile": "state",
-    "sys.setrecursionlimit": "state",
-    "signal": "state",
-    "atexit": "state",
-    "resource.setrlimit": "state",
-    "logging.config": "import",
-    "logging.FileHandler": "files",
-    "logging.handlers": "network",
-    "logging.basicConfig": "files",
-}
-METHODS = {
-    "read_text": "files",
-    "write_text": "files",
-    "read_bytes": "files",
-    "write_bytes": "files",
-    "unlink": "files",
-    "rmdir": "files",
-    "mkdir": "files",
-    "touch": "files",
-    "hardlink_to": "files",
-    "symlink_to": "files",
-    "tofile": "files",
-    "to_csv": "files",
-    "to_pickle": "files",
-    "to_parquet": "files",
-    "to_hdf": "files",
-    "savefig": "files",
-    "savetxt": "files",
-    "extractall": "files",
-    "load_module": "import",
-    "exec_module": "import",
-    "find_module": "import",
-    "urlopen": "network",
-    "urlretrieve": "network",
-    "eval": "exec",
-    "Popen": "process",
-    "check_output": "process",
-    "check_call": "process",
-    "load_library": "native",
-    "LoadLibrary": "native",
-    "open": "files",
-}
-"""Methods that have an effect whatever the object; a method of the class itself is followed."""
+LISTS = tomllib.loads((Path(__file__).parent / "lists.toml").read_text("utf-8"))
+SINKS = {name: effect for effect, names in LISTS["sinks"].items() for name in names.split()}
+METHODS = {name: effect for effect, names in LISTS["methods"].items() for name in names.split()}
+PLAIN_BASES = frozenset(LISTS["plain_bases"].split())
 HARMLESS_METHODS = {"model.eval", "self.eval", "module.eval"}
 MAKES = ("__new__", "__setstate__", "__setattr__", "__getattr__", "__getattribute__", "__del__")
 MAKES += ("__setitem__", "__hash__", "__eq__", "append", "extend", "add", "update", "items")
 MAKES += ("__set_name__", "__init_subclass__", "__len__", "__bool__", "__iter__", "__getitem__")
 CALLS = ("__init__", "__post_init__", "__attrs_post_init__", "_missing_")
-PLAIN_BASES = frozenset(
-    """object ABC Exception BaseException ValueError TypeError RuntimeError KeyError IndexError
-    AttributeError ArithmeticError LookupError ImportError ModuleNotFoundError OSError IOError
-    NotImplementedError AssertionError StopIteration ZeroDivisionError UserWarning Warning
-    DeprecationWarning FutureWarning RuntimeWarning SyntaxWarning ImportWarning PendingDeprecationWarning
-    UnicodeError BufferError EOFError MemoryError dict list tuple set frozenset str bytes int float
-    complex bool type NamedTuple TypedDict Enum IntEnum StrEnum Flag IntFlag Generic Protocol Mapping
-    MutableMapping Sequence MutableSequence Set MutableSet Iterable Iterator Callable Hashable Sized
-    Container Collection OrderedDict defaultdict Counter UserDict UserList UserString deque
-    SimpleNamespace Namespace local property classmethod staticmethod threading.local date datetime
-    timedelta tzinfo Number Real Integral Rational Complex ContextDecorator AbstractContextManager
-    ast.NodeVisitor JSONEncoder JSONDecoder HTMLParser Formatter Random""".split()
-)
 
 
 class Vetted(NamedTuple):
@@ -362,7 +153,7 @@ class Package:
                 for base in node.bases:
                     dotted = _dotted(base.value if isinstance(base, ast.Subscript) else base)
                     if dotted:
-                        full = self._resolve(module.full(dotted, ""))
+                        full = self.resolve(module.full(dotted, ""))
                         for method in (*MAKES, *CALLS):
                             if f"{name}.{method}" not in module.functions:
                                 self.edges[f"{key}.{method}"].add(f"{full}.{method}")
@@ -401,16 +192,16 @@ class Package:
         for base in node.bases if node else []:
             dotted = _dotted(base.value if isinstance(base, ast.Subscript) else base)
             if dotted:
-                self.edges[key].add(f"{self._resolve(module.full(dotted, ''))}.{method}")
+                self.edges[key].add(f"{self.resolve(module.full(dotted, ''))}.{method}")
 
     def _called(self, full: str, key: str) -> None:
         sink = _sink(full)
         if sink:
             self.direct[key].add(sink)
             return
-        self.edges[key].add(self._resolve(full))
+        self.edges[key].add(self.resolve(full))
 
-    def _resolve(self, full: str, depth: int = 0) -> str:
+    def resolve(self, full: str, depth: int = 0) -> str:
         """Follow re-exports to where a name is defined."""
         module_name, _, name = full.rpartition(".")
         module = self.modules.get(module_name)
@@ -419,7 +210,7 @@ class Package:
         if name in module.functions or name in module.classes:
             return full
         if name in module.aliases and module.aliases[name] != full:
-            return self._resolve(module.aliases[name], depth + 1)
+            return self.resolve(module.aliases[name], depth + 1)
         return full
 
     def _close(self) -> None:
@@ -471,7 +262,11 @@ def vet(package: Package, known: set[str]) -> Vetted:
         module_name, name = _split(package, full)
         if module_name is None:
             short = full.rpartition(".")[2]
-            if full in known or short in PLAIN_BASES:
+            if (
+                full in known
+                or f"{full.partition('.')[0]}:{short}" in known
+                or short in PLAIN_BASES
+            ):
                 return set(), set()
             return None
         module = package.modules[module_name]
@@ -488,7 +283,7 @@ def vet(package: Package, known: set[str]) -> Vetted:
             dotted = _dotted(target.value if isinstance(target, ast.Subscript) else target)
             if dotted is None:
                 return None
-            origin = package._resolve(module.full(dotted, ""))
+            origin = package.resolve(module.full(dotted, ""))
             if dotted.split(".")[-1] in ("with_metaclass", "namedtuple"):
                 continue
             got = judge(origin, depth + 1)
