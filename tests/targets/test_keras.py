@@ -55,6 +55,41 @@ def test_a_lambda_layer_is_refused_before_keras_sees_it(
     refused(f"m{suffix}", tmp_path, "a Lambda layer", "not Keras' own", "keras:file.py:FUNCTION")
 
 
+def test_a_file_that_is_zip_and_hdf5_at_once_is_refused(tmp_path: Path, keras: Any) -> None:
+    """Keras would read the HDF5 in it, where the harmless configuration in the zip is not."""
+    layers = keras.layers
+    net = keras.Sequential([layers.Input((4,)), layers.Lambda(lambda x: x * 2), layers.Dense(2)])
+    net.save(tmp_path / "m.h5")
+    good = keras.Sequential([layers.Input((4,)), layers.Dense(2)])
+    good.save(tmp_path / "good.keras")
+    with zipfile.ZipFile(tmp_path / "good.keras") as zipped:
+        config = zipped.read("config.json")
+    with zipfile.ZipFile(tmp_path / "m.h5", "a") as zipped:
+        zipped.writestr("config.json", config)
+    refused("m.h5", tmp_path, "not a model that Keras saved")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"class_name": "__lambda__", "config": {"value": "x"}},
+        {"module": "builtins", "class_name": "function", "config": "eval"},
+        {"module": "keras.utils", "class_name": "function", "config": "get_file"},
+    ],
+)
+def test_functions_that_reach_beyond_layers_are_refused(
+    tmp_path: Path, keras: Any, named: dict[str, Any]
+) -> None:
+    net = keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.Dense(2)])
+    net.save(tmp_path / "m.keras")
+
+    def change(config: Any) -> None:
+        config["config"]["layers"][1]["config"]["activation"] = named
+
+    rewritten(tmp_path / "m.keras", change)
+    refused("m.keras", tmp_path, "not Keras' own")
+
+
 def test_a_lambda_inside_an_inner_model(tmp_path: Path, keras: Any) -> None:
     layers = keras.layers
     inner = keras.Sequential([layers.Input((4,)), layers.Lambda(lambda x: x)], name="inner")

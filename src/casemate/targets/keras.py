@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sys
+import tempfile
 import zipfile
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,14 +27,16 @@ from casemate.targets.layout import Layout, between, known
 from casemate.targets.uri import parse
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from casemate.records.target import Target
     from casemate.targets.open import Vet
     from casemate.targets.settings import Settings
 
-_RUN_CODE = frozenset({"Lambda", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer"})
-"""Layers whose configuration holds or loads code."""
+_RUN_CODE = frozenset(
+    {"Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer"}
+)
+"""Layers, and the bare form of a function, whose configuration holds or loads code."""
+_FUNCTIONS = re.compile(r"keras\.(src\.)?(activations|ops)(\.|$)")
+"""Modules of Keras whose functions a layer may name; others fetch, read or evaluate."""
 _OWN = ("keras", "builtins")
 _MOST = 64 << 20
 """Bytes of a configuration; real ones have some hundred kilobytes."""
@@ -49,9 +55,12 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
     parts = parse(uri, settings.root)
     keras = _import(device)
     if parts.factory is None and not parts.place.endswith(".py"):
-        path = parts.path(settings.root)
-        refuse_code(path)
-        model, identity = _load(keras, path), digest.of_path(path)
+        with tempfile.TemporaryDirectory(prefix="casemate-keras-") as folder:
+            # What is loaded is what was looked at, whatever becomes of the file meanwhile.
+            path = Path(folder) / Path(parts.place).name
+            _copy(parts.path(settings.root), path)
+            refuse_code(path)
+            model, identity = _load(keras, path), digest.of_path(path)
     else:
         made, code = factory.take(parts, settings.root)
         model = made
@@ -118,11 +127,16 @@ def refuse_code(path: Path) -> None:
     Raises:
         UsageError: Damaged, without configuration, or naming Lambda layers or foreign classes.
     """
-    config = _config_of_zip(path) if zipfile.is_zipfile(path) else _config_of_hdf5(path)
+    zipped = zipfile.is_zipfile(path)
+    if zipped != (path.suffix.lower() == ".keras"):
+        # Keras goes by the name: what the other reader finds is not what would be loaded.
+        raise _damaged(path)
+    config = _config_of_zip(path) if zipped else _config_of_hdf5(path)
     for where, named in _objects(config):
         module, name = str(named.get("module") or "keras"), str(named["class_name"])
         registered = str(named.get("registered_name") or name)
         foreign = module.partition(".")[0] not in _OWN or ">" in registered
+        foreign |= name == "function" and not _FUNCTIONS.match(module)
         if name in _RUN_CODE or foreign:
             what = f"a {name} layer" if name in _RUN_CODE else f"{module}.{name}"
             raise UsageError(
@@ -181,6 +195,13 @@ def _config_of_hdf5(path: Path) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _damaged(path) from error
+
+
+def _copy(path: Path, to: Path) -> None:
+    try:
+        shutil.copyfile(path, to)
+    except OSError as error:
+        raise UsageError(f"{path.name} cannot be read: {error.strerror}") from error
 
 
 def _load(keras: Any, path: Path) -> Any:
