@@ -52,3 +52,16 @@ def test_a_script_saved_in_training_mode(tmp_path: Path) -> None:
     model = open_target("net.pt", settings=SHAPE._replace(root=tmp_path))
     assert model.deterministic
     assert "training mode" in model.notes[0]
+
+
+def test_what_runs_is_what_was_vetted(tmp_path: Path) -> None:
+    torch.jit.script(trained()).save(str(tmp_path / "net.pt"))
+    seen: list[Path] = []
+
+    def vet(path: Path) -> Path:
+        seen.append(path)
+        return path.rename(tmp_path / "snapshot.pt")
+
+    model = open_target("torchscript:net.pt", vet=vet, settings=SHAPE._replace(root=tmp_path))
+    assert seen == [tmp_path / "net.pt"]
+    assert model.classes == 10
