@@ -65,7 +65,7 @@ SAMPLES = (
         b"\x80\x04"
         + named("builtins", "getattr")
         + named("collections", "OrderedDict")
-        + short("__init__")
+        + short("__subclasses__")
         + b"\x86R.",
         pickle.dumps(collections.OrderedDict.fromkeys, 4),
     ),

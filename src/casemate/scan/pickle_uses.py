@@ -57,7 +57,7 @@ def judge_use(found: PickleTrace, use: Use) -> Judgement | None:
             return _instantiated(target)
         return None
     if use.kind in ACTS:
-        return _acted_on_result(found, target)
+        return _acted_on_result(found, target, use)
     return None
 
 
@@ -154,7 +154,7 @@ def _instantiated(target: Global) -> Judgement | None:
     return _unknown(target, Severity.MODERATE, known)
 
 
-def _acted_on_result(found: PickleTrace, target: Value) -> Judgement | None:
+def _acted_on_result(found: PickleTrace, target: Value, use: Use) -> Judgement | None:
     text = spelled(target)
     named = _through(found, target)
     if named is not None:
@@ -169,6 +169,9 @@ def _acted_on_result(found: PickleTrace, target: Value) -> Judgement | None:
                 Confidence.CERTAIN,
                 f"{'.'.join(named)} is looked up and called, which {DOES[known.effect]}",
             )
+        if _class_like(named[1]):
+            nested = Global(*named)
+            return _instantiated(nested) if use.kind == "new" else _called(found, nested, use)
     if isinstance(target, Unknown):
         return Judgement(
             "pickle-name-unresolved",
