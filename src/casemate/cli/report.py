@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             terminal.table(("run", "started", "verb", "state", "target"), rows)
             return 0
         found = workspace.run(args.which)
-        bundle = gating.gate_run(found, workspace, loaded).bundle
+        bundle = gating.shown(found, workspace, loaded)
         if args.output == "-" or (args.output is None and args.format != "html"):
             terminal.emit(bundle, args.format, None)
             return 0

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from casemate.targets.open import Vet
+
 _CHUNK = 1 << 20
 
 
@@ -62,3 +64,17 @@ def of_object(made: object, *, start: str = "") -> str | None:
     except (pickle.PicklingError, TypeError, AttributeError, RecursionError):
         return None
     return f"sha256:{hashlib.sha256(start.encode() + data).hexdigest()}"
+
+
+class Witness:
+    """A vet that remembers the digest of the snapshot it handed out, for the record."""
+
+    def __init__(self, vet: Vet) -> None:
+        self._vet = vet
+        self.identity = ""
+
+    def __call__(self, path: Path) -> Path:
+        """Vet `path` and return the snapshot."""
+        snapshot = self._vet(path)
+        self.identity = of_path(snapshot)
+        return snapshot

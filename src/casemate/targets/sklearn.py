@@ -47,8 +47,9 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
     notes: tuple[str, ...] = ()
     if parts.factory is None and not parts.place.endswith(".py"):
         path = parts.path(settings.root)
-        model, notes = load(path, vet)
-        identity: str | None = digest.of_path(path)
+        witness = digest.Witness(vet) if vet else None
+        model, notes = load(path, witness)
+        identity = witness.identity if witness else None
     else:
         model, identity = make_by_factory(parts, settings.root)
     target = parts.record(settings.root, identity)

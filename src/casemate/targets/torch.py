@@ -47,7 +47,9 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
             from casemate.targets.open import open_target
 
             return open_target(str(other), vet=vet, settings=settings, device=device)  # type: ignore[return-value]  # both schemes give a TensorModel
-        module, identity = load_module(path, vet), digest.of_path(path)
+        witness = digest.Witness(vet) if vet else None
+        module = load_module(path, witness)
+        identity = witness.identity if witness else ""
     else:
         made, code = factory.take(parts, settings.root)
         module = made

@@ -39,7 +39,8 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
             hint="let the scanner vet it, or use torch:file.py:FUNCTION",
         )
     try:
-        program = torch.export.load(vet(path))
+        witness = digest.Witness(vet)
+        program = torch.export.load(witness(path))
         module = program.module()
     except (RuntimeError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise _damaged(path.name) from error
@@ -53,7 +54,7 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
     module.to(chosen)
     module.requires_grad_(False)
     forward = tensors_of(module, shape[0]) if shape[0] > 0 else module
-    identity = digest.of_path(path)
+    identity = witness.identity
     target = parts.record(settings.root, identity)
     notes: tuple[str, ...] = (layout.note,) if layout.note else ()
     if shape[0] > 0:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from casemate.errors import BudgetSpent, CasemateError, TargetError, UsageError
 from casemate.export.coverage import exit_of
 from casemate.gate.waivers import trusted
+from casemate.records.severity import Severity
 from casemate.records.verdict import Verdict
 from casemate.scan import scan
 from casemate.threats import threats
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from casemate.export.report import Bundle
+    from casemate.records.finding import Finding
     from casemate.records.trial import Trial
     from casemate.workflows.config import Loaded
     from casemate.workflows.opening import Opened
@@ -94,10 +96,19 @@ def assess(
         )  # fmt: skip
         with job:
             _scan(job, loaded, uri, progress)
-            trials = _attack(
-                job, loaded, uri, data, label,
-                device=device, deadline=deadline, fresh=fresh, progress=progress,
-            )  # fmt: skip
+            trials: list[Trial] = []
+            danger = _danger(job)
+            if danger is None:
+                trials = _attack(
+                    job, loaded, uri, data, label,
+                    device=device, deadline=deadline, fresh=fresh, progress=progress,
+                )  # fmt: skip
+            else:
+                job.interrupted = True
+                job.note(
+                    f"the model was not attacked: {danger.rule} in {danger.target.uri}, and "
+                    "attacking would open it; remove it, or accept it in a [[waiver]]"
+                )
             _threats(job, loaded, uri, data, trials)
             verdict = gating.decide(job.bundle(), loaded, baseline, interrupted=job.interrupted)
         bundle = job.bundle()
@@ -120,6 +131,13 @@ def _scan(job: Job, loaded: Loaded, uri: str, progress: Progress | None) -> None
     told = _stage(progress, "scan")
     report = scan(there, root=loaded.root, trusted=trusted(loaded.waivers, today()), progress=told)
     job.add(*report.verdicts, *report.findings)
+
+
+def _danger(job: Job) -> Finding | None:
+    """Return what the scan found that forbids opening anything: code that opening would run."""
+    bundle = job.bundle()
+    worst = [f for f in bundle.findings if f.severity is Severity.CRITICAL]
+    return next((f for f in worst if f.fingerprint not in bundle.waived), None)
 
 
 def _attack(
@@ -155,6 +173,11 @@ def _attack(
                 part = planning.share(
                     plan.steps[position:], seconds * _USED, correction.get(step.costs, 1.0)
                 )
+                if not fresh:
+                    # As many as last time, so that what was measured then can be taken.
+                    part = part._replace(
+                        inputs=attacking.sized(job, opened, loaded, step, part.inputs)
+                    )
                 told = _stage(progress, f"attack {position + 1}/{len(plan.steps)}")
                 trial = _step(
                     job, opened, loaded, step,
@@ -167,7 +190,7 @@ def _attack(
                     thought = step.per_input * max(1, trial.inputs)
                     real = trial.cost.wall_s / thought
                     correction[step.costs] = min(max(real, 0.1), 20.0)
-                    if trial.state == "interrupted" and time.monotonic() < deadline:
+                    if trial.state == "interrupted":
                         job.interrupted = True
                         for later in plan.steps[position + 1 :]:
                             job.note(f"{later.attack.id} was not tried: interrupted")
@@ -207,9 +230,12 @@ def _step(
         job.note(f"{step.attack.id} was not finished: {error}")
     except UsageError as error:
         job.note(f"{step.attack.id} was not tried: {error}")
-    except CasemateError as error:
+    except Exception as error:  # noqa: BLE001  the run loop of an assessment
         # One attack that fails must not take the others with it; the report lists it.
-        job.note(f"{step.attack.id} failed: {error}")
+        what = (
+            str(error) if isinstance(error, CasemateError) else f"{type(error).__name__}: {error}"
+        )
+        job.note(f"{step.attack.id} failed: {what}")
         job.interrupted = True
     return None
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from casemate.export.report import Bundle
     from casemate.store.workspace import Workspace
     from casemate.workflows.config import Loaded
+    from casemate.workflows.planning import Step
 
     Progress = Callable[[str, int, int], None]
 
@@ -143,6 +144,25 @@ def take_step(
         raise BudgetSpent("there was no time for a single evaluation")
     job.add(trial, *findings_of(trial, entry))
     return trial
+
+
+def sized(job: Job, opened: Opened, loaded: Loaded, step: Step, wanted: int) -> int:
+    """Return how many inputs an earlier assessment of the same time gave this step, or `wanted`.
+
+    Speed differs from run to run; a size that followed it would make every repetition measure
+    everything again.
+    """
+    entry = step.attack
+    params = loader.params(entry, step.params)
+    key = _key(opened, loaded, entry.id, params, step.budget, loaded.config.attack.seed, None)
+    if key is None:
+        return wanted
+    name = f"size:{job.run.budget}:{key}"
+    before = job.cached(name)
+    if before is not None:
+        return int(before)
+    job.cache(name, str(wanted).encode())
+    return wanted
 
 
 def describe_inputs(job: Job, opened: Opened) -> None:

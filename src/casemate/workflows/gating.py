@@ -13,6 +13,7 @@ from casemate.gate.bar import read_bar
 from casemate.gate.judge import judge
 from casemate.records.codec import RECORDS
 from casemate.records.make import make
+from casemate.records.severity import Severity
 from casemate.records.target import Target
 from casemate.workflows.job import bundle_of, today
 
@@ -39,6 +40,14 @@ def stored(run: Run, workspace: Workspace, loaded: Loaded) -> Bundle:
     """Return a kept run with all its records."""
     records = [record for kind in RECORDS for record in workspace.records(run.id, kind)]
     return bundle_of(run, records, loaded, workspace.get_blob)
+
+
+def shown(run: Run, workspace: Workspace, loaded: Loaded) -> Bundle:
+    """Return a kept run as a report shows it: a scan by its own bar, the others with the gate's."""
+    if run.verb == "scan":
+        bar = Severity(str(run.arguments.get("bar") or Severity.MODERATE.value))
+        return stored(run, workspace, loaded)._replace(bar=bar)
+    return gate_run(run, workspace, loaded).bundle
 
 
 def gate_run(

@@ -81,7 +81,7 @@ def plan(model: Model, data: Data, config: Config) -> Plan:
                 attack,
                 params,
                 budget=QUERIES if _is_black_box_evasion(attack) else None,
-                weight=1.5 if attack.knowledge == "score-based" else 1.0,
+                weight=1.0 if attack.family == "evasion" else 2.0,
                 per_input=max(_evaluations(attack, params) * each, 1e-7),
                 most=min(config.attack.inputs or _MOST[attack.knowledge], len(data.x)),
             )

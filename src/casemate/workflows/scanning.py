@@ -43,7 +43,12 @@ def scan_paths(
         bar: Findings at or above this severity give exit code 1.
         progress: Called with (path, done, total).
     """
-    job = Job("scan", loaded, workspace, arguments={"paths": " ".join(str(p) for p in paths)})
+    job = Job(
+        "scan",
+        loaded,
+        workspace,
+        arguments={"paths": " ".join(str(p) for p in paths), "bar": bar.value},
+    )
     with job:
         report = scan(
             paths,

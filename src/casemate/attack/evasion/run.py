@@ -184,21 +184,28 @@ class _Loop:
                     progress(self.entry.id, done, len(rows))
 
             oracle = self._oracle(part, drop, deadline, tick)
-            stop = self._one(oracle, number, deadline)
+            last = self._one(oracle, number, deadline)
             tally.forward[part] += oracle.forward
             tally.backward[part] += oracle.backward
             found = np.isfinite(oracle.distance)
             best: Any = oracle.best[np.flatnonzero(found)]
             tally.adversarial[part[found]] = best.cpu().numpy() if self.gradients else best
             tally.found[part] = found
-            tally.attacked[part] = stop.state == "complete" or stop.state == "budget-spent"
-            if _late(deadline):
-                tally.attacked[part] = False
+            # An attack that returned by itself is done, however late; one that was stopped by its
+            # own budget is too, one that was stopped by the clock is not.
+            spent = last.state == "budget-spent" and not _late(deadline)
+            tally.attacked[part] = last.state == "complete" or spent
+            if last.state != "complete" or stop.state == "complete":
+                stop = last
             zero, bad = zero + oracle.zero_gradients, bad + oracle.bad_gradients
             told |= dict.fromkeys(oracle.notes)
             if progress is not None:
                 progress(self.entry.id, min(start + size, len(rows)), len(rows))
-            if stop.state in ("interrupted", "failed") or _late(deadline):
+            if stop.state in ("interrupted", "failed"):
+                break
+            if _late(deadline):
+                if start + size < len(rows):
+                    stop = Stop("budget-spent", ("stopped at its deadline",))
                 break
         notes = list(told)
         if zero:
