@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from casemate.attack.measure import ORDER, distances
+from casemate.attack.measure import ORDER, distances, margins
 from casemate.errors import BudgetSpent, TargetError
 
 if TYPE_CHECKING:
@@ -286,21 +286,20 @@ class Oracle:
 
     def _charge(self, rows: Rows, forward: int, backward: int) -> None:
         counts = np.bincount(rows, minlength=len(self.y))
-        self.forward += counts if forward == 1 else forward * counts
+        self.forward += forward * counts
         if backward:
-            self.backward += counts if backward == 1 else backward * counts
+            self.backward += backward * counts
 
     def _watch_gradient(self, grad: torch.Tensor) -> None:
         import torch
 
-        # A row of zeros, or with NaN or infinity in it, has such a sum; few others do.
-        sums = grad.flatten(1).sum(1).cpu().numpy()
-        suspects = np.flatnonzero(~np.isfinite(sums) | (sums == 0))
+        sizes = torch.linalg.vector_norm(grad.flatten(1), 2, dim=1).cpu().numpy()
+        suspects = np.flatnonzero((sizes == 0) | ~np.isfinite(sizes))
         if not len(suspects):
             return
-        bad = (~grad[suspects].flatten(1).isfinite()).any(1)
-        if bad.any():
-            self.bad_gradients += int(bad.sum())
+        known = ~np.isfinite(sizes)
+        if known.any():
+            self.bad_gradients += int(known.sum())
             torch.nan_to_num_(grad, nan=0.0, posinf=0.0, neginf=0.0)
         standing = ~np.isfinite(self.distance[self.rows[suspects]])
         zero = (grad[suspects[standing]].flatten(1) == 0).all(1)
@@ -309,54 +308,47 @@ class Oracle:
     def _look(self, x: Any, rows: Rows, answer: Any) -> None:
         """Remember the inputs that fool the model and are within the limits."""
         margin, top = self._margin(answer, rows)
-        index = np.flatnonzero(~(margin >= -SURE))  # behind, or NaN
-        if len(index):
-            self._record(x, rows, margin, self._surely(margin, top, index))
+        # Of a fooled row the two scores in play are the largest and, `margin` below it, its own.
+        fooled = margin < -SURE * np.maximum(1.0, np.maximum(np.abs(top), np.abs(top + margin)))
+        if fooled.any():
+            self._record(x, rows, margin, np.flatnonzero(fooled))
         if self._tick is not None:
             self._tick(self)
 
     def _margin(self, answer: Any, rows: Rows) -> tuple[npt.NDArray[np.float64], Any]:
-        """Return per row how far the true class is behind (0: it is not) and the largest score."""
-        own: Any
+        """Return the margin of the true class and the largest score, per row."""
         top: Any
-        if not isinstance(answer, np.ndarray):
-            own = answer.gather(1, self._labels_on(answer, rows)).squeeze(1).cpu().numpy()
-            top = answer.amax(1).cpu().numpy()
-        elif answer.ndim == 1:
-            return np.where(answer == self.y[rows], 0.0, -1.0), np.zeros(len(rows))
+        if isinstance(answer, np.ndarray):
+            if answer.ndim == 1:
+                return np.where(answer == self.y[rows], 1.0, -1.0), 0.0
+            margin, top = margins(answer, self.y[rows]), answer.max(axis=1)
         else:
-            own, top = answer[np.arange(len(rows)), self.y[rows]], answer.max(axis=1)
-        return np.subtract(own, top, dtype=np.float64), top
+            from casemate.attack.ops.losses import margin as margin_of
 
-    def _surely(self, margin: npt.NDArray[np.float64], top: Any, index: Rows) -> Rows:
-        """Return those of `index` that another batch size would not turn.
-
-        Raises:
-            TargetError: A score is NaN.
-        """
-        behind, first = margin[index], top[index]
-        if np.isnan(behind).any():
+            margin = -margin_of(answer, self._labels_on(answer, rows)).cpu().numpy()
+            top = answer.amax(1).cpu().numpy()
+        if np.isnan(margin).any():
+            bad = int(np.isnan(margin).sum())
             raise TargetError(
-                f"the model answered NaN for {int(np.isnan(behind).sum())} of {len(top)} inputs",
+                f"the model answered NaN for {bad} of {len(rows)} inputs",
                 hint="look at the model's last layer and at the range of its inputs",
             )
-        # The two scores in play are the largest and, `behind` below it, that of the true class.
-        scale = np.maximum(1.0, np.maximum(np.abs(first), np.abs(first + behind)))
-        return cast("Rows", index[behind < -SURE * scale])
+        return margin.astype(np.float64), top
 
     def _labels_on(self, like: torch.Tensor, rows: Rows) -> torch.Tensor:
-        """Return the true classes of `rows` as a tensor (n, 1), kept while the rows stay."""
+        """Return the true classes of `rows` as a tensor, kept while the rows stay the same."""
         import torch
 
         if self._torch_rows is None or self._torch_rows[0] is not rows:
-            self._torch_rows = (rows, torch.as_tensor(self.y[rows, None], device=like.device))
+            self._torch_rows = (rows, torch.as_tensor(self.y[rows], device=like.device))
         return self._torch_rows[1]
 
     def _record(self, x: Any, rows: Rows, margin: npt.NDArray[np.float64], index: Rows) -> None:
         if self.eps is not None:  # within a radius only the margin counts, and done is done
-            index = index[(margin[index] < self.margin[rows[index]]) & ~self.done[rows[index]]]
-        if not len(index):
-            return
+            index = index[margin[index] < self.margin[rows[index]]]
+            index = index[~self.done[rows[index]]]
+            if not len(index):
+                return
         chosen, origin = x[index], self.x[rows[index]]
         if isinstance(x, np.ndarray) or self.eps is not None or self.domain.columns:
             chosen_np, origin_np = _numpy(chosen), _numpy(origin)
@@ -376,10 +368,9 @@ class Oracle:
         if not good.any():
             return
         index, away, quality = index[good], away[good], quality[good]
-        if len(index) > 1:  # of candidates for one input the best
-            first = np.lexsort((quality, rows[index]))
-            _, take = np.unique(rows[index][first], return_index=True)
-            index, away = index[first[take]], away[first[take]]
+        first = np.lexsort((quality, rows[index]))
+        _, take = np.unique(rows[index][first], return_index=True)
+        index, away = index[first[take]], away[first[take]]
         at = rows[index]
         self.best[at] = x[index]
         self.distance[at], self.margin[at] = away, margin[index]

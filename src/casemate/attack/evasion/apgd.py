@@ -126,9 +126,9 @@ def _ascend(
             return
         new = steepest(grad, norm).mul_(like(length, adv)).add_(adv)
         project(new, x, eps, norm, low, high)
-        if step > 1:  # MOMENTUM * new + (1 - MOMENTUM) * (the last move once more)
-            again = before.lerp_(adv, 2)
-            project(new.lerp_(again, 1 - MOMENTUM), x, eps, norm, low, high)
+        if step > 1:  # adv + MOMENTUM * (new - adv) + (1 - MOMENTUM) * (adv - before)
+            new.mul_(MOMENTUM).add_(adv, alpha=2 * (1 - MOMENTUM))
+            project(new.sub_(before, alpha=1 - MOMENTUM), x, eps, norm, low, high)
         before, adv = adv, new
         if step == steps:
             break
