@@ -62,6 +62,9 @@ def run(args: argparse.Namespace) -> int:
         terminal.emit(done.bundle, form, args.output)
         return done.exit_code
     show(done.verdict)
+    for note in done.bundle.run.notes:
+        if "was not tried:" not in note:
+            print(f"  note: {terminal.printable(note)}")
     print()
     show_trials(done.bundle.trials)
     loaded = config.read(args.config)

@@ -102,6 +102,8 @@ def _row(trial: Trial) -> tuple[str, ...]:
     attacked = max(1, trial.inputs)
     spent = (trial.cost.forward + trial.cost.backward) / attacked
     figure = None if trial.eps is None and trial.norm else trial.robust
+    if trial.state == "failed":
+        figure = None  # what the target did not answer says nothing for it
     extra = next(iter(trial.measures), None)
     shown = figure or extra
     name = trial.clean.name if figure or extra is None else extra.name

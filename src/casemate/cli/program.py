@@ -45,10 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     args = build().parse_args(argv)
     run = cast("Callable[[argparse.Namespace], int]", args.run)
+    code = 3
     try:
         code = run(args)
         sys.stdout.flush()
         return code
+    except SystemExit:
+        print("error: the model's code tried to end the program", file=sys.stderr)
+        return 3
     except (UsageError, MissingExtra, CatalogError) as error:
         return _complain(error, 2)
     except CasemateError as error:
@@ -60,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader went away, as `| head` does. Python would complain again while flushing at
         # exit, so what is left goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 3
+        return code
 
 
 def _complain(error: CasemateError, code: int) -> int:

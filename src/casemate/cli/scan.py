@@ -38,7 +38,7 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Scan, print, return the exit code."""
     from casemate.cli import terminal
-    from casemate.errors import StoreError
+    from casemate.errors import StoreError, UsageError
     from casemate.records.severity import Severity
     from casemate.workflows import config, scanning
     from casemate.workflows.job import open_workspace
@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
         scanned = scanning.scan_paths(
             args.paths, loaded, workspace=workspace, bar=Severity(args.bar), progress=progress
         )
+    if not scanned.bundle.verdicts:
+        raise UsageError("there is no file to scan in " + ", ".join(args.paths))
     if args.format == "text" and args.output is None:
         _print(scanned.bundle)
     else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from casemate.errors import LimitExceeded
 from casemate.formats.pickle import trace
 from casemate.formats.pickle_trace import Limits
 
@@ -50,10 +51,14 @@ def plausible(traced: PickleTrace) -> bool:
 
 
 def carve(source: Source, budget: Budget, start: int = 1) -> Iterator[PickleTrace]:
-    """Yield the programs that begin at `start` or later, none inside another."""
+    """Yield the programs that begin at `start` or later, none inside another.
+
+    Raises:
+        LimitExceeded: More beginnings than can be tried.
+    """
     tries = 0
     at = start
-    while at < source.size and tries < TRIES:
+    while at < source.size:
         budget.spend_time()
         window = source.read(at, (1 << 20) + OVERLAP)
         skip = at
@@ -62,10 +67,14 @@ def carve(source: Source, budget: Budget, start: int = 1) -> Iterator[PickleTrac
             if place < skip or begin >= 1 << 20:
                 continue
             tries += 1
+            budget.spend_time()
             traced = trace(source, place, LIMITS)
             if plausible(traced):
                 yield traced
                 skip = max(traced.end, place + 1)
             if tries >= TRIES:
-                break
+                raise LimitExceeded(
+                    f"the search for pickles stopped after {TRIES:,} possible beginnings",
+                    offset=place,
+                )
         at = max(at + (1 << 20), skip)

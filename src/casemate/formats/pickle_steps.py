@@ -15,7 +15,7 @@ from casemate.formats.pickle_arrays import after_build
 from casemate.formats.pickle_calls import build, call, imported, instantiate, update
 from casemate.formats.pickle_machine import LONG_TUPLE, OVERLONG, Machine, Stopped
 from casemate.formats.pickle_trace import Use
-from casemate.formats.pickle_values import DATA, Box, Symbol, Unknown, Value
+from casemate.formats.pickle_values import DATA, Box, Global, Symbol, Unknown, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -355,7 +355,7 @@ def _binpersid(machine: Machine) -> None:
 
 
 def _persistent(machine: Machine, ident: Value, code: int) -> None:
-    found = Unknown("a persistent object", ident)
+    found: Value = Unknown("a persistent object", ident)
     if machine.detail > 0:
         machine.detail -= 1
     else:
@@ -363,6 +363,10 @@ def _persistent(machine: Machine, ident: Value, code: int) -> None:
     if len(machine.persistent) < PERSISTENT_KEPT:
         args = ident if type(ident) is tuple else (ident,)
         machine.persistent.append(Use("call", found, args, machine.start + machine.pos, code))
+    if type(ident) is tuple and len(ident) > 1 and type(ident[1]) is Global:
+        # torch.save before 1.6 wraps each class as ("module", class, file, source); torch.load
+        # answers with the class itself, and no other loader answers at all.
+        found = ident[1]
     machine.stack.append(found)
 
 

@@ -131,6 +131,14 @@ def _weigh_findings(
     of_attacks = [f for f in unique if f.trial is not None and _at(f, bar.attack)]
     new = [] if known is None else [f for f in unique if f.fingerprint not in known]
     fresh = [f for f in new if _at(f, bar.new) and f not in of_artifacts and f not in of_attacks]
+    # An attack that was not run when the baseline was accepted shows nothing that has got worse.
+    tried = {kept.attack for kept in baseline.measures} if baseline is not None else set()
+    untried = [f for f in fresh if f.trial is not None and f.rule not in tried]
+    fresh = [f for f in fresh if f not in untried]
+    scales.notes += [
+        f"{f.rule} was not tried when the baseline was accepted, and now finds: {f.message}"
+        for f in untried[:_SHOWN]
+    ]
     _object(scales, "at_the_bar", [*of_artifacts, *of_attacks], "")
     _object(scales, "new", fresh, "not in the accepted baseline: ")
     scales.counts["new"] = len(new)

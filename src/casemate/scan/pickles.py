@@ -96,11 +96,12 @@ def _judgements(trace: PickleTrace) -> Iterator[tuple[Judgement, int, str, int]]
     for use in trace.uses:
         judgement = judge_use(trace, use)
         if judgement is not None:
-            yield judgement, use.offset, _line(trace, use), use.times
+            # An import that a call follows is not one more time.
+            yield judgement, use.offset, _line(trace, use), 0 if use.kind == "import" else use.times
         if use.kind == "import" and isinstance(use.target, Global) and use.target.uses > 0:
             judgement = kept(use.target)
             if judgement is not None:
-                yield judgement, use.offset, _line(trace, use), use.times
+                yield judgement, use.offset, _line(trace, use), 0
     for trouble in trace.troubles:
         if trouble.kind in TROUBLES:
             yield _troubled(trouble), trouble.offset, "", 1

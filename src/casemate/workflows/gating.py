@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,7 +78,8 @@ def decide(
     uri = bundle.run.target
     ended = {"running": "it was killed or has not ended", "failed": "it failed"}
     told = ended.get(bundle.run.state, "it was interrupted")
-    last = bundle.run.notes[-1] if bundle.run.notes else told
+    telling = [n for n in bundle.run.notes if re.search("interrupted:|failed:|not attacked:", n)]
+    last = telling[0] if telling else told
     stopped = interrupted or bundle.run.state in ("interrupted", "failed")
     target = make(Target, kind="model" if uri else "artifact", uri=uri or ".")
     return judge(
@@ -106,6 +108,8 @@ def baseline_for(
         usual = loaded.root / baselines.NAME
         return baselines.read(usual) if usual.exists() else None
     path = loaded.root / named
+    if against is None and named.endswith(".json") and not path.exists():
+        return None  # configured for later: the verdict says that there is none yet
     if path.is_file() or named.endswith(".json"):
         return baselines.read(path)
     if workspace is None:

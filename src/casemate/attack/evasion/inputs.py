@@ -131,7 +131,7 @@ def figure(model: Any, data: Data, chosen: Chosen, clean: Answer, fpr: float | N
         )
     positive, negative = chosen.y == 1, chosen.y == 0
     if not positive.any():
-        raise UsageError("no input of class 1 among those chosen", hint="raise the limit")
+        raise UsageError("no input of class 1 among those chosen", hint="attack more with --inputs")
     if model.threshold is not None or clean.positive is None or not negative.any():
         measured = float((clean.label[negative] == 1).mean()) if negative.any() else None
         shown = "unknown" if measured is None else f"{measured:.4f}"

@@ -73,7 +73,7 @@ def run(
     if len(y) < FEWEST or len(np.unique(y)) < 2:
         raise UsageError(
             f"{len(y)} rows of {len(np.unique(y))} classes are too few to train on and measure",
-            hint=f"at least {FEWEST} rows of 2 classes; raise the limit",
+            hint=f"at least {FEWEST} rows of 2 classes; attack more with --inputs",
         )
     rate, repeats = float(params["rate"] or 0), int(params["repeats"] or 1)
     total = repeats * len(SHARES) + (len(CHOICES) if params["choice"] == "worst" else 0)
