@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
+NEGATIVES = 2000
 RARE = 0.10
 """Below this share of positives accuracy says nothing about a detector: recall is measured."""
 FPR = 0.01
@@ -55,7 +56,8 @@ def choose(model: Any, data: Data, limit: int | None, *, gradients: bool) -> Cho
     Args:
         model: The target.
         data: Inputs with their classes.
-        limit: Take the first so many; spread over the data if those were all of one class.
+        limit: Take the first so many; spread over the data if those were all of one class. Where
+            positives are rare, so many of them, and negatives besides to set the threshold on.
         gradients: Whether inputs must be in the type the model computes in.
 
     Raises:
@@ -81,7 +83,11 @@ def choose(model: Any, data: Data, limit: int | None, *, gradients: bool) -> Cho
         if limit < 1:
             raise UsageError(f"limit {limit} leaves no inputs")
         index = index[:limit]
-        if len(np.unique(y[index])) == 1 and len(np.unique(y)) > 1:
+        if model.classes == 2 and 0 < float((y == 1).mean()) < RARE:
+            # The figure is about the positives; the negatives only set the threshold.
+            negatives = np.flatnonzero(y == 0)[: max(limit, NEGATIVES)]
+            index = np.sort(np.concatenate([np.flatnonzero(y == 1)[:limit], negatives]))
+        elif len(np.unique(y[index])) == 1 and len(np.unique(y)) > 1:
             index = np.unique(np.linspace(0, len(x) - 1, limit).round().astype(np.int64))
             notes.append(
                 "the data are sorted by class, so inputs were taken evenly from all of them"
