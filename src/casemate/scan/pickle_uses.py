@@ -109,7 +109,9 @@ def _imported(target: Global) -> Judgement | None:
         return None
     if known.grade == "refused" and known.effect in RULES:
         light = not known.exact and (_class_like(target.name) or not known.stdlib)
-        severity = Severity.MODERATE if light else Severity.IMPORTANT
+        # Where the call stands need not be in the stream: state can name `__setstate__`, a default
+        # factory or a key function, and nothing harmless keeps such a function as a value.
+        severity = Severity.CRITICAL if known.exact and known.stdlib else Severity.IMPORTANT
         if light or known.effect not in HEAVY:
             return _unknown(target, Severity.MODERATE, known)
         return _effect(target, known, severity, "is imported, which")
