@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _USED = 0.8
 """Share of the time left that is planned for; costs are estimates and the report takes a while."""
 
+_INTERRUPTED = "interrupted: run the same command again to go on, finished attacks are kept"
+
 
 class Assessment(NamedTuple):
     """What an assessment leaves."""
@@ -192,12 +194,13 @@ def _attack(
                     correction[step.costs] = min(max(real, 0.1), 20.0)
                     if trial.state == "interrupted":
                         job.interrupted = True
+                        job.note(_INTERRUPTED)
                         for later in plan.steps[position + 1 :]:
                             job.note(f"{later.attack.id} was not tried: interrupted")
                         break
     except KeyboardInterrupt:
         job.interrupted = True
-        job.note("interrupted: run the same command again to go on, finished attacks are kept")
+        job.note(_INTERRUPTED)
     except (UsageError, TargetError) as error:
         if not job.records:
             raise  # nothing is lost by stopping here

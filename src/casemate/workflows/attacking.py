@@ -126,7 +126,9 @@ def take_step(
     params = loader.params(entry, params)
     key = _key(opened, loaded, attack, params, budget, seed, inputs)
     trial = None if fresh else _kept(job, key)
-    if trial is None:
+    if trial is not None:
+        job.note(f"{attack} was taken from an earlier run: nothing it depends on has changed")
+    else:
         family: dict[str, Any] = {}
         if "training" in entry.needs and loaded.config.model.train:
             family["train"] = str(loaded.config.model.train)
