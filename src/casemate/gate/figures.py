@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 WORSE_WHEN_HIGHER = frozenset({"fidelity"})
 """Measures of success for the attacker; their complement is what is compared."""
 _TOLERANCE = 1e-6
+_WITHIN = " within "
 
 
 class Figure(NamedTuple):
@@ -32,13 +33,32 @@ class Figure(NamedTuple):
         return round((1 - good if self.name in WORSE_WHEN_HIGHER else good) * self.n)
 
 
-def figures(trial: Trial) -> tuple[Figure, ...]:
-    """Return the shares of a trial that a gate can compare."""
+def figures(trial: Trial, within: float | None = None) -> tuple[Figure, ...]:
+    """Return the shares of a trial that a gate can compare.
+
+    A search for the smallest change fools nearly every input in the end, so its share says nothing;
+    what it measures is how far each input holds. It gives the share that holds within a distance.
+
+    Args:
+        trial: What was measured.
+        within: That distance; None for the trial's own median, as a baseline takes it.
+    """
     found = []
     if trial.robust is not None:
         found.append(_figure(trial.robust, trial.outcomes))
+        if trial.norm is not None and trial.eps is None:
+            found += _within(trial, trial.robust, within)
     found += [_figure(m) for m in trial.measures if m.name in WORSE_WHEN_HIGHER]
     return tuple(found)
+
+
+def distance_in(name: str) -> float | None:
+    """Return the distance in a figure's name, `accuracy within 0.1`; None where there is none."""
+    _, marked, distance = name.rpartition(_WITHIN)
+    try:
+        return float(distance) if marked else None
+    except ValueError:
+        return None
 
 
 def describe(trial_attack: str, norm: str | None, eps: float | None) -> str:
@@ -47,6 +67,24 @@ def describe(trial_attack: str, norm: str | None, eps: float | None) -> str:
     if eps is not None:
         particulars.append(f"eps {eps:g}")
     return f"{trial_attack} ({', '.join(particulars)})" if particulars else trial_attack
+
+
+def _within(trial: Trial, measure: Measure, within: float | None) -> list[Figure]:
+    reached = sorted(o.distance for o in trial.outcomes if o.success and o.distance is not None)
+    if within is None:
+        if not reached:
+            return []
+        within = float(f"{reached[(len(reached) - 1) // 2]:.6g}")
+    undecided = frozenset(o.index for o in trial.outcomes if o.clean and o.success is None)
+    held = {
+        o.index: o.clean and not (o.distance is not None and o.distance <= within)
+        for o in trial.outcomes
+        if o.index not in undecided
+    }
+    n = len(trial.outcomes)
+    standing = sum(held.values()) + len(undecided)
+    name = f"{measure.name}{_WITHIN}{within:.6g}"
+    return [Figure(name, standing / n, n, held, undecided)] if n else []
 
 
 def _figure(measure: Measure, outcomes: Sequence[Outcome] = ()) -> Figure:

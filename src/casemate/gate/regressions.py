@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from casemate.gate.baseline import Baseline, Kept, finished, rows_held
 from casemate.gate.compare import Change, holm, paired, unpaired
-from casemate.gate.figures import WORSE_WHEN_HIGHER, Figure, describe, figures
+from casemate.gate.figures import WORSE_WHEN_HIGHER, Figure, describe, distance_in, figures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +93,8 @@ def _beside(kept: Kept, trials: Sequence[Trial]) -> Comparison:
     if not done:
         return Comparison(kept, alike[-1], None, f"{what} did not come to its end")
     trial = next((t for t in reversed(done) if t.data.digest == kept.data_digest), done[-1])
-    figure = next((f for f in figures(trial) if f.name == kept.name), None)
+    compared = figures(trial, distance_in(kept.name))
+    figure = next((f for f in compared if f.name == kept.name), None)
     if figure is None or figure.value is None or kept.value is None:
         return Comparison(kept, trial, None, f"{what} has no {kept.name} to compare")
     change = _change(kept, trial, figure)
