@@ -28,6 +28,7 @@ def test_a_table_gives_columns_with_types_and_ranges(tmp_path):
     assert (columns["age"].low, columns["age"].high) == (20, 59)
     assert columns["income"].type == "float"
     assert columns["job"].type == "category"
+    assert '# 0 = "clerk", 1 = "cook", 2 = "nurse"' in done.path.read_text()
 
 
 def test_what_is_missing_is_one_line_each(tmp_path):

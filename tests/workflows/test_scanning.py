@@ -47,7 +47,9 @@ def test_a_waiver_accepts_a_finding_and_an_expired_one_does_not(folder):
     assert done.exit_code == 0
     assert set(done.bundle.waived.values()) == {"a test"}
     (folder / "casemate.toml").write_text(text.replace("%s", "2020-01-01"))
-    assert scanning.scan_paths(["bad.pkl"], config.read()).exit_code == 1
+    late = scanning.scan_paths(["bad.pkl"], config.read())
+    assert late.exit_code == 1
+    assert "expired on 2020-01-01" in late.bundle.run.notes[0]
 
 
 def test_trust_by_digest_covers_unknown_imports_but_no_known_danger(folder):

@@ -92,6 +92,8 @@ def _print(bundle: Bundle) -> None:
         print(f"  fix: {printable(finding.remedy)}")
         if finding.fingerprint in bundle.waived:
             print(f"  waived: {printable(bundle.waived[finding.fingerprint])}")
+    for note in bundle.run.notes:
+        print(f"\nnote: {printable(note)}")
     total = len(bundle.verdicts)
     print(
         f"\n{total} {'file' if total == 1 else 'files'}: {counts['clean']} clean, "

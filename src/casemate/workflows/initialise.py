@@ -204,8 +204,9 @@ def _render(
             '# mutable = false for what cannot be changed; direction = "up" or "down" for what can',
             "# only grow or shrink. Every attack honours this in every row it returns.",
         ]
+        words = {each.name: each.strings for each in learned.encodings}
         for column in learned.columns:
-            lines += ["", *_column(column)]
+            lines += ["", *_column(column, words.get(column.name, ()))]
     return "\n".join(lines) + "\n"
 
 
@@ -214,13 +215,14 @@ def _line(key: str, value: str | None, comment: str) -> str:
     return f"# {key} = ...{tail}" if value is None else f"{key} = {json.dumps(value)}{tail}"
 
 
-def _column(column: Column) -> list[str]:
+def _column(column: Column, words: tuple[str, ...]) -> list[str]:
     lines = ["[[column]]", f"name = {json.dumps(column.name)}", f'type = "{column.type}"']
     if column.low is not None and column.high is not None:
         lines.append(f"low = {column.low!r}")
         lines.append(f"high = {column.high!r}")
     if column.values:
-        lines.append(f"values = {list(column.values)!r}")
+        meant = ", ".join(f"{code} = {json.dumps(word)}" for code, word in enumerate(words[:12]))
+        lines.append(f"values = {list(column.values)!r}" + (f"  # {meant}" if meant else ""))
     if column.group:
         lines.append(f"group = {json.dumps(column.group)}")
     if not column.mutable:

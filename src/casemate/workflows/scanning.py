@@ -50,6 +50,9 @@ def scan_paths(
         arguments={"paths": " ".join(str(p) for p in paths), "bar": bar.value},
     )
     with job:
+        for waiver in loaded.waivers:
+            if waiver.expires < today():
+                job.note(f"the waiver of {waiver.fingerprint} expired on {waiver.expires}")
         report = scan(
             paths,
             root=loaded.root,
