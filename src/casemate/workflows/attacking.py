@@ -136,7 +136,7 @@ def take_step(
         trial = run(
             opened.model, opened.data, attack,
             params=params, budget=budget, seed=seed, limit=inputs, device=device,
-            progress=progress, keep=_keeper(job), deadline=deadline, **family,
+            progress=progress, keep=job.keep, deadline=deadline, **family,
         )  # fmt: skip
         # What ran out of time is not what the same attack finds when it is given more.
         late = deadline is not None and time.monotonic() >= deadline
@@ -200,10 +200,6 @@ def parse_settings(given: list[str]) -> dict[str, str]:
             raise UsageError(f"--set {word} is not name=value", hint="--set eps=0.1")
         settings[name] = value
     return settings
-
-
-def _keeper(job: Job) -> Callable[[bytes], str]:
-    return job.keep
 
 
 def _kept(job: Job, key: str | None) -> Trial | None:
