@@ -44,6 +44,8 @@ PLACES = {
 }
 INTRO = {
     "attacks": "Ways to attack a model that casemate carries out.",
+    "detections": "What can be seen in the events, live or in a hunt over the past.",
+    "logs": "Forms of past traffic that `casemate import` reads.",
     "bars": "Bug bars: which weaknesses stop a release.",
     "exports": "Formats a run can be written in.",
     "formats": "File formats the scanner knows, recognised by content and not by name.",

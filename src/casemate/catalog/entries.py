@@ -12,7 +12,7 @@ Status = Literal["sandbox", "incubating", "stable", "deprecated"]
 
 
 class Param(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One parameter of an attack."""
+    """One parameter of an attack or a detection."""
 
     type: Literal["float", "int", "str", "bool"]
     help: str
@@ -166,6 +166,41 @@ class ThreatKind(Entry, frozen=True, kw_only=True):
     mitigations: tuple[str, ...] = ()
 
 
+class Detector(Entry, frozen=True, kw_only=True):
+    """`detections/`: something that can be seen in the events, live or in a hunt over the past."""
+
+    conclusion: Literal["attack", "probe", "drift", "misuse", "loss"]
+    families: tuple[
+        Literal["evasion", "extraction", "membership", "inversion", "poisoning"], ...
+    ] = ()
+    """Attack families it is meant to see."""
+    severity: Severity
+    severity_why: str
+    confidence: Confidence
+    pages: bool = False
+    """Whether it may wake somebody up."""
+    inline: bool = False
+    """Whether it is raised by the inline judges, on the very input (`Measures.signs`)."""
+    how: str
+    """How it is seen, in words a responder understands."""
+    benign: str
+    """What else looks like it: the first thing to rule out."""
+    next_steps: tuple[str, ...]
+    """What a responder does first."""
+    body: str | None = None
+    """Name of the Sigma file that lies beside it."""
+    mitigations: tuple[str, ...] = ()
+    params: dict[str, Param] = {}
+
+
+class LogFormat(Entry, frozen=True, kw_only=True):
+    """`logs/`: a form in which other software keeps past traffic, for `casemate import --as`."""
+
+    suffixes: tuple[str, ...] = ()
+    example: str
+    """One line of it, or the fields that are read."""
+
+
 KINDS: dict[str, type[Entry]] = {
     "attacks": Attack,
     "rules": Rule,
@@ -175,4 +210,6 @@ KINDS: dict[str, type[Entry]] = {
     "exports": Export,
     "bars": Bar,
     "threats": ThreatKind,
+    "detections": Detector,
+    "logs": LogFormat,
 }

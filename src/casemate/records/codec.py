@@ -10,9 +10,12 @@ import msgspec
 
 from casemate.errors import StoreError
 from casemate.records.column import Column
+from casemate.records.detection import Detection
+from casemate.records.event import Event
 from casemate.records.evidence import Evidence
 from casemate.records.finding import Finding
 from casemate.records.location import Location
+from casemate.records.order import Order
 from casemate.records.run import Run
 from casemate.records.system import System
 from casemate.records.target import Target
@@ -20,12 +23,30 @@ from casemate.records.threat import Threat
 from casemate.records.trial import Trial
 from casemate.records.verdict import Verdict
 
-Record = Column | Evidence | Finding | Location | Run | System | Target | Threat | Trial | Verdict
+Record = (
+    Column
+    | Detection
+    | Event
+    | Evidence
+    | Finding
+    | Location
+    | Order
+    | Run
+    | System
+    | Target
+    | Threat
+    | Trial
+    | Verdict
+)
+"""Every record that can be stored; an Exchange never is."""
 RECORDS: tuple[type[msgspec.Struct], ...] = (
     Column,
+    Detection,
+    Event,
     Evidence,
     Finding,
     Location,
+    Order,
     Run,
     System,
     Target,

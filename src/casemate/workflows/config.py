@@ -17,6 +17,15 @@ import msgspec
 
 from casemate.errors import UsageError
 from casemate.gate.waivers import Waiver, read_waivers
+from casemate.guard.policy import (
+    CaptureTable,
+    ClientTable,
+    GuardTable,
+    PrincipalTable,
+    RouteTable,
+    RuleTable,
+)
+from casemate.notify.settings import ChannelTable, MuteTable, NotifyTable
 from casemate.records.column import Column
 from casemate.records.system import Component, Flow, System
 from casemate.targets.address import refuse_credentials
@@ -92,6 +101,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     scan: ScanTable = ScanTable()
     attack: AttackTable = AttackTable()
     gate: GateTable = GateTable()
+    guard: GuardTable = GuardTable()
+    notify: NotifyTable = NotifyTable()
     column: tuple[Column, ...] = ()
     component: tuple[Component, ...] = ()
     flow: tuple[Flow, ...] = ()
@@ -198,8 +209,17 @@ def _fields(table: str) -> tuple[str, ...]:
         "scan": ScanTable,
         "attack": AttackTable,
         "gate": GateTable,
+        "guard": GuardTable,
+        "guard.principal": PrincipalTable,
+        "guard.route": RouteTable,
+        "guard.client": ClientTable,
+        "guard.rule": RuleTable,
+        "guard.capture": CaptureTable,
+        "notify": NotifyTable,
+        "notify.channel": ChannelTable,
+        "notify.mute": MuteTable,
         "column": Column,
         "component": Component,
         "flow": Flow,
     }
-    return shapes.get(table, Config).__struct_fields__
+    return shapes.get(table, Config).__struct_encode_fields__

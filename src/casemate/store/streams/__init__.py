@@ -1,0 +1,1 @@
+"""Events and Orders over a message broker: NATS JetStream and Kafka."""

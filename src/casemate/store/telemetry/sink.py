@@ -1,0 +1,77 @@
+"""The two doors of every telemetry store: events go in by one and are asked for by the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from casemate.records.event import Event, EventKind
+
+
+class Receipt(NamedTuple):
+    """What became of a batch."""
+
+    writer: str
+    first: int
+    """Sequence of the first event."""
+    last: int
+    durable: bool
+    """Whether it would survive the power going away now."""
+
+
+class Filter(NamedTuple):
+    """Which events are wanted; every part given must match."""
+
+    since: int | None = None
+    """Microseconds since the epoch, inclusive."""
+    until: int | None = None
+    """Exclusive."""
+    principal: str | None = None
+    model: str | None = None
+    writer: str | None = None
+    cluster: int | None = None
+    kinds: tuple[EventKind, ...] = ()
+    limit: int | None = None
+
+
+class EventSink(Protocol):
+    """Where events are written. One sink has one writer; a new process is a new writer."""
+
+    @property
+    def writer(self) -> str:
+        """`w-` and 16 hex digits, the `writer` of every event appended."""
+
+    def append(self, events: Sequence[Event]) -> Receipt:
+        """Keep events whose sequence goes on where the last batch ended.
+
+        Raises:
+            StoreError: They cannot be kept, or their sequence does not go on. The caller counts
+                what is lost and appends a `gap` event when writing works again.
+        """
+
+    def flush(self) -> Receipt | None:
+        """Make all that was appended durable; None when nothing was."""
+
+    def close(self) -> None:
+        """Flush and let go."""
+
+
+class EventQuery(Protocol):
+    """Where events are asked for, sealed or not."""
+
+    def scan(self, wanted: Filter) -> Iterator[Event]:
+        """Yield events in order of time, then writer and sequence."""
+
+    def tail(self, after: Mapping[str, int]) -> Iterator[Event]:
+        """Yield events beyond a sequence of each writer, in order within a writer."""
+
+    def sql(
+        self, text: str, parameters: Sequence[Any] = ()
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run one read-only query over the table `events`; return column names and rows.
+
+        Raises:
+            UsageError: Not a query, or one that would write or reach beyond the events.
+        """
