@@ -26,4 +26,35 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX records_of_a_run ON records (run, number)",
         "CREATE TABLE cache (key TEXT PRIMARY KEY, body BLOB NOT NULL)",
     ),
+    (
+        """CREATE TABLE orders (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            expires INTEGER NOT NULL,
+            undoes TEXT,
+            body BLOB NOT NULL
+        )""",
+        "CREATE INDEX orders_by_end ON orders (expires)",
+        "CREATE INDEX orders_undone ON orders (undoes) WHERE undoes IS NOT NULL",
+        """CREATE TABLE topics (
+            channel TEXT NOT NULL,
+            topic TEXT NOT NULL,
+            told INTEGER,
+            times INTEGER NOT NULL,
+            seen INTEGER NOT NULL,
+            body BLOB NOT NULL,
+            PRIMARY KEY (channel, topic)
+        )""",
+        """CREATE TABLE pages (
+            id TEXT PRIMARY KEY,
+            channel TEXT NOT NULL,
+            state TEXT NOT NULL,
+            made INTEGER NOT NULL,
+            next INTEGER NOT NULL,
+            tries INTEGER NOT NULL,
+            body BLOB NOT NULL
+        )""",
+        "CREATE INDEX pages_of_a_channel ON pages (channel, made)",
+        "CREATE INDEX pages_waiting ON pages (next) WHERE state = 'due'",
+    ),
 )

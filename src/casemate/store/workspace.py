@@ -75,7 +75,7 @@ class Workspace:
 
     def begin(self, run: Run) -> None:
         """Keep a new run; its records are added under its id."""
-        with self._transaction() as database:
+        with self.writing() as database:
             database.execute(
                 "INSERT INTO runs (id, verb, state, body) VALUES (?, ?, ?, ?)",
                 (run.id, run.verb, run.state, encode(run)),
@@ -84,7 +84,7 @@ class Workspace:
     def add(self, run_id: str, *records: msgspec.Struct) -> None:
         """Keep records of a run, all of them or, when it fails, none."""
         rows = [(run_id, str(type(one).__struct_config__.tag), encode(one)) for one in records]
-        with self._transaction() as database:
+        with self.writing() as database:
             database.executemany("INSERT INTO records (run, schema, body) VALUES (?, ?, ?)", rows)
 
     def end(self, run_id: str, state: RunState, notes: tuple[str, ...] = ()) -> Run:
@@ -131,7 +131,7 @@ class Workspace:
 
     def runs(self, verb: str | None = None) -> list[Run]:
         """Return all runs (of a verb), oldest first."""
-        with self._reading() as database:
+        with self.reading() as database:
             rows = database.execute(
                 "SELECT body FROM runs WHERE ?1 IS NULL OR verb = ?1 ORDER BY id", (verb,)
             ).fetchall()
@@ -140,7 +140,7 @@ class Workspace:
     def records(self, run_id: str, kind: type[T]) -> list[T]:
         """Return the records of one type kept under a run, in the order they were added."""
         name = str(kind.__struct_config__.tag).partition("/")[0]
-        with self._reading() as database:
+        with self.reading() as database:
             rows = database.execute(
                 "SELECT body FROM records WHERE run = ? AND schema LIKE ? ORDER BY number",
                 (run_id, f"{name}/%"),
@@ -157,13 +157,13 @@ class Workspace:
 
     def cached(self, key: str) -> bytes | None:
         """Return what was cached under `key`, None when nothing was."""
-        with self._reading() as database:
+        with self.reading() as database:
             row = database.execute("SELECT body FROM cache WHERE key = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def cache(self, key: str, body: bytes) -> None:
         """Keep `body` under `key`: a digest of everything it depends on."""
-        with self._transaction() as database:
+        with self.writing() as database:
             database.execute("REPLACE INTO cache (key, body) VALUES (?, ?)", (key, body))
 
     def close(self) -> None:
@@ -178,7 +178,7 @@ class Workspace:
         self.close()
 
     def _one(self, run_id: str) -> Run:
-        with self._reading() as database:
+        with self.reading() as database:
             row = database.execute("SELECT body FROM runs WHERE id = ?", (run_id,)).fetchone()
         run = decode(row[0]) if row else None
         if not isinstance(run, Run):
@@ -186,20 +186,22 @@ class Workspace:
         return run
 
     def _change(self, run: Run) -> Run:
-        with self._transaction() as database:
+        with self.writing() as database:
             database.execute(
                 "UPDATE runs SET state = ?, body = ? WHERE id = ?", (run.state, encode(run), run.id)
             )
         return run
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend the database to another part of the store; errors come out as StoreError."""
         with self._lock, _explained(self.folder / _FILE):
             yield self._database
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as database, _transaction(database):
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Lend the database under the one write lock: all that is done holds, or nothing."""
+        with self.reading() as database, _transaction(database):
             yield database
 
 
