@@ -84,6 +84,7 @@ class OrderBook:
         active = self.active(now)
         found = [one for one in active if one.id.startswith(start)]
         if len(found) != 1:
+            known = ", ".join(one.id for one in found or active[-3:]) or "none"
             problem = (
                 f"{len(found)} orders in force begin with" if found else "no order in force is"
             )
