@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from casemate.export import advice, coverage
 from casemate.export.report import Bundle, file_verdicts, gate_verdict, open_findings
+from casemate.export.sightings import HEAD, sightings
 from casemate.export.wording import (
     NORMS,
     clean,
@@ -54,6 +55,7 @@ def _write(bundle: Bundle, rows: int) -> str:
     parts += [
         _gate(bundle, rows),
         _steps(bundle),
+        _sightings(bundle, rows),
         _attacks(bundle.trials, rows),
         _findings(bundle, rows),
         _files(bundle, rows),
@@ -106,6 +108,16 @@ def _steps(bundle: Bundle) -> str:
         for one in steps
     ]
     return "### Do this first\n\n" + "\n".join(lines)
+
+
+def _sightings(bundle: Bundle, rows: int) -> str:
+    found = sightings(bundle.trials)
+    if not found:
+        return ""
+    body = [[code(row[0]), *(safe(cell) for cell in row[1:-1])] for row in found[:rows]]
+    return (
+        "### What the guard saw\n\n" + _table(HEAD, body) + _more(len(found) - len(body), "attack")
+    )
 
 
 def _attacks(trials: Iterable[Trial], rows: int) -> str:

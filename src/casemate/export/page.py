@@ -25,6 +25,7 @@ from casemate.export.report import (
     gate_verdict,
     open_findings,
 )
+from casemate.export.sightings import HEAD, sightings
 from casemate.export.weaknesses import files_of, title_of, ways, weaknesses_of
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def _context(bundle: Bundle) -> dict[str, Any]:
         "cards": _cards(bundle),
         "models": models,
         "other": [(one, trial_charts(one)) for one in bundle.trials if one.family != "evasion"],
+        "sightings": sightings(bundle.trials),
+        "sighting_head": HEAD,
         "weaknesses": weaknesses,
         "ways": ways(weaknesses),
         "files": files_of(bundle, of_files),

@@ -66,6 +66,35 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     points: tuple[tuple[float, float], ...]
 
 
+class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the defending side shows of an attack on a live endpoint: made by redteam."""
+
+    sent: int
+    """Inputs the attack sent."""
+    logged: int | None
+    """Of them, on record; None when there was no telemetry to look in."""
+    detected_by: tuple[str, ...] = ()
+    """Catalog ids of the detections that named it, the first one first."""
+    pages: bool = False
+    """Whether one of them would have woken somebody up."""
+    first_query: int | None = None
+    """How many inputs of the attack had been seen when it was first detected."""
+    first_seconds: float | None = None
+    """Seconds from its first query to the detection."""
+    success: float | None = None
+    """Share of the inputs the model had right that the attack fooled, or fidelity of the copy."""
+    success_after: float | None = None
+    """The same against the endpoint that enforces its policy; None where that was not tried."""
+    answered_by: tuple[str, ...] = ()
+    """What the guard did about it there: `coarsen`, `block` ..."""
+    benign: int = 0
+    """Requests of simulated users that were sent beside it."""
+    benign_harmed: int | None = None
+    """Of those sent to the enforcing endpoint: refused, failed, or answered another label."""
+    benign_accused: int = 0
+    """Simulated users that a detection named."""
+
+
 class Trial(
     msgspec.Struct,
     frozen=True,
@@ -101,6 +130,8 @@ class Trial(
     series: tuple[Series, ...] = ()
     adversarial: str | None = None
     """Digest of a blob: .npz with `index`, `x` (originals), `adv` for the successful inputs."""
+    seen: Seen | None = None
+    """What a guard saw of it, where it was carried out against a guarded endpoint."""
     state: Literal["complete", "interrupted", "budget-spent", "failed"] = "complete"
     notes: tuple[str, ...] = ()
     """What a reader must know to trust the figures: zero gradients, random answers, drops."""

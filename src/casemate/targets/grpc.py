@@ -142,7 +142,7 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
     channel = Channel(
         at,
         Patience(http.caps(settings, at)),
-        headers=credentials.headers(os.environ, at),
+        headers={**settings.headers, **credentials.headers(os.environ, at)},
         ca_file=credentials.ca_file(os.environ),
     )
     try:

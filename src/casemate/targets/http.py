@@ -260,7 +260,7 @@ def _open(
     connection = Connection(
         at,
         Patience(caps(settings, at)),
-        headers=credentials.headers(os.environ, at),
+        headers={**settings.headers, **credentials.headers(os.environ, at)},
         ca_file=credentials.ca_file(os.environ),
         connections=many,
     )

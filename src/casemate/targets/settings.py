@@ -52,5 +52,7 @@ class Settings(NamedTuple):
     """Most requests per second to an endpoint."""
     spend: int | None = None
     """Most inputs sent to an endpoint in all, retries included."""
+    headers: Mapping[str, str] = {}
+    """Sent to an endpoint with every request besides credentials, names in lower case."""
     options: Mapping[str, str] = {}
     """Whatever else one kind of target understands, such as the template of `http+json`."""

@@ -92,6 +92,13 @@ class GateTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Baseline file written by `casemate gate accept`."""
 
 
+class RedteamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[redteam]`: who may allow an exercise against a live endpoint."""
+
+    approvers: tuple[str, ...] = ()
+    """Public keys, `ed25519:` and base64, as `casemate redteam --sign` prints them."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole casemate.toml."""
 
@@ -103,6 +110,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     gate: GateTable = GateTable()
     guard: GuardTable = GuardTable()
     notify: NotifyTable = NotifyTable()
+    redteam: RedteamTable = RedteamTable()
     column: tuple[Column, ...] = ()
     component: tuple[Component, ...] = ()
     flow: tuple[Flow, ...] = ()
@@ -216,6 +224,7 @@ def _fields(table: str) -> tuple[str, ...]:
         "guard.rule": RuleTable,
         "guard.capture": CaptureTable,
         "notify": NotifyTable,
+        "redteam": RedteamTable,
         "notify.channel": ChannelTable,
         "notify.mute": MuteTable,
         "column": Column,

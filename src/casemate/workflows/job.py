@@ -72,12 +72,12 @@ class Job:
         self.records: list[msgspec.Struct] = []
         self.interrupted = False
         self._loaded = loaded
-        self._workspace = workspace
+        self.workspace = workspace
         self._blobs: dict[str, bytes] = {}
 
     def __enter__(self) -> Job:
-        if self._workspace:
-            self._workspace.begin(self.run)
+        if self.workspace:
+            self.workspace.begin(self.run)
         return self
 
     def __exit__(
@@ -92,9 +92,9 @@ class Job:
         elif self.interrupted:
             state = "interrupted"
         self._change(state=state, ended=datetime.now(UTC), notes=tuple(self.notes))
-        if self._workspace:
+        if self.workspace:
             try:
-                self._workspace.update(self.run)
+                self.workspace.update(self.run)
             except StoreError:
                 if kind is None:
                     raise
@@ -103,8 +103,8 @@ class Job:
         """Keep records under this run, at once."""
         for record in records:
             self.records.append(record)
-            if self._workspace:
-                self._workspace.add(self.run.id, record)
+            if self.workspace:
+                self.workspace.add(self.run.id, record)
 
     def note(self, text: str) -> None:
         """Say what was not checked, or what a reader must know; once."""
@@ -121,8 +121,8 @@ class Job:
 
     def keep(self, blob: bytes) -> str:
         """Keep bytes and return their digest."""
-        if self._workspace:
-            return self._workspace.put_blob(blob)
+        if self.workspace:
+            return self.workspace.put_blob(blob)
         digest = f"sha256:{hashlib.sha256(blob).hexdigest()}"
         self._blobs[digest] = blob
         return digest
@@ -131,18 +131,18 @@ class Job:
         """Return kept bytes."""
         if digest in self._blobs:
             return self._blobs[digest]
-        if self._workspace:
-            return self._workspace.get_blob(digest)
+        if self.workspace:
+            return self.workspace.get_blob(digest)
         raise StoreError(f"no blob {digest}")
 
     def cached(self, key: str) -> bytes | None:
         """Return what an earlier run kept under `key`, None without a workspace."""
-        return self._workspace.cached(key) if self._workspace else None
+        return self.workspace.cached(key) if self.workspace else None
 
     def cache(self, key: str, value: bytes) -> None:
         """Keep `value` for later runs whose inputs are the same."""
-        if self._workspace:
-            self._workspace.cache(key, value)
+        if self.workspace:
+            self.workspace.cache(key, value)
 
     def bundle(self) -> Bundle:
         """Return all that this run has so far, for an exporter."""

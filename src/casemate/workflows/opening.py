@@ -19,7 +19,7 @@ from casemate.workflows.job import today
 from casemate.workflows.vet import Vet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from casemate.targets.capabilities import Model
     from casemate.targets.data import Data
@@ -43,8 +43,11 @@ def open_both(
     data: str | None = None,
     label: str | None = None,
     device: str = "auto",
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[Opened]:
     """Yield the model and the data, and close the model afterwards.
+
+    `headers` go to an endpoint with every request; other targets know nothing of them.
 
     Raises:
         UsageError: One of them is not named or cannot be opened; the scan refuses the model.
@@ -79,6 +82,7 @@ def open_both(
         retries=remote.retries,
         rate=remote.rate,
         spend=remote.spend,
+        headers=headers or {},
         options=remote.options,
     )
     if remote.batch is not None:
