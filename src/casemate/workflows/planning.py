@@ -69,7 +69,7 @@ def plan(model: Model, data: Data, config: Config) -> Plan:
         if reason:
             left_out.append((attack.id, reason))
             continue
-        chosen += [(attack, params) for params in _settings(attack, config)]
+        chosen += [(attack, params) for params in settings_of(attack, config)]
     if not chosen:
         return Plan((), tuple(left_out))
     cost = _cost(model, data)
@@ -149,7 +149,7 @@ def _unfit(attack: Attack, model: Model, config: Config, *, tabular: bool) -> st
     return ""
 
 
-def _settings(attack: Attack, config: Config) -> list[dict[str, Any]]:
+def settings_of(attack: Attack, config: Config) -> list[dict[str, Any]]:
     """Return the parameter sets an attack is run with: one for each radius or norm that matters."""
     if "norm" not in attack.params:
         eps = config.attack.eps.get("linf")

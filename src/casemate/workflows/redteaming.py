@@ -1,0 +1,448 @@
+"""Red-team a live endpoint, through its guard, and ask the telemetry what it saw.
+
+Each catalog attack that needs no more than answers runs as a caller of its own while simulated
+users go on asking; then the log and the detections are searched for it. The same attack against
+an endpoint that enforces its policy says what the mitigations buy, and whom they hurt.
+
+Source: Kumar et al. 2020 (arXiv 2002.05646), "execute the list of harmful attacks and check that
+the telemetry can be traced back".
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from casemate.attack.findings import findings_of
+from casemate.attack.run import run
+from casemate.catalog import loader
+from casemate.catalog.entries import Attack, Detector
+from casemate.errors import TargetError, UsageError
+from casemate.guard.marks import HEADER, make_mark
+from casemate.records.detection import Detection
+from casemate.records.trial import Seen
+from casemate.workflows.attacking import describe_inputs
+from casemate.workflows.job import Job
+from casemate.workflows.neighbours import Neighbours
+from casemate.workflows.opening import open_both
+from casemate.workflows.planning import settings_of
+from casemate.workflows.scope import key_folder, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from casemate.export.report import Bundle
+    from casemate.records.event import Event
+    from casemate.records.trial import Trial
+    from casemate.store.telemetry.sink import EventQuery
+    from casemate.store.workspace import Workspace
+    from casemate.workflows.config import Loaded
+    from casemate.workflows.scope import Scope, Signed
+
+    Progress = Callable[[str, int, int], None]
+
+_PATIENCE = 20.0
+"""Seconds the near-line rules are given to say something after an attack has ended."""
+
+
+class Exercise(NamedTuple):
+    """What an exercise leaves."""
+
+    bundle: Bundle
+    trials: tuple[Trial, ...]
+    exit_code: int
+    """0: every attack that did harm was on record and detected; 1: one was not; 3: cannot tell."""
+
+
+class Plan(NamedTuple):
+    """What is asked of an exercise."""
+
+    target: str
+    attacks: tuple[str, ...]
+    budget: int
+    """Inputs that all attacks together may send to each endpoint."""
+    inputs: int = 5
+    """Inputs each evasion attack tries to change."""
+    after: str | None = None
+    """The same model behind a guard that enforces."""
+    data: str | None = None
+    label: str | None = None
+    principal: str | None = None
+    """Header that names the caller, where the endpoint believes one."""
+    users: int = 5
+    """Simulated users who go on asking meanwhile; 0 for none."""
+    seed: int = 0
+
+
+def black_box() -> tuple[str, ...]:
+    """Return the ids of the catalog's attacks that need a live endpoint's answers alone."""
+    return tuple(
+        ident
+        for ident, one in loader.entries("attacks", Attack).items()
+        if set(one.needs) <= {"scores", "labels"}
+    )
+
+
+def fitting(loaded: Loaded, data: str | None, label: str | None) -> tuple[str, ...]:
+    """Return the black-box attacks that suit the data and that casemate.toml does not leave out."""
+    from casemate.targets.data import open_data
+
+    rows = data or loaded.config.model.data
+    if rows is None:
+        raise UsageError("there is no data to attack with", hint="--data FILE")
+    found = open_data(
+        rows,
+        label=label or loaded.config.model.label,
+        columns=loaded.config.column,
+        bounds=loaded.config.model.bounds,
+        root=loaded.root,
+    )
+    kinds = {"any", "tabular" if found.columns else "image"}
+    known = loader.entries("attacks", Attack)
+    return tuple(
+        ident
+        for ident in black_box()
+        if kinds & set(known[ident].modality)
+        and ident not in loaded.config.attack.skip
+        and known[ident].status != "sandbox"
+    )
+
+
+def principal_header(loaded: Loaded, given: str | None) -> str | None:
+    """Return the header by which the guard tells callers apart, None where it has none.
+
+    Raises:
+        UsageError: `given` is not `header:NAME`.
+    """
+    if given is None:
+        return loaded.config.guard.principal.header
+    kind, _, name = given.partition(":")
+    if kind != "header" or not name:
+        raise UsageError(
+            f"--principal {given} is not header:NAME", hint="--principal header:X-User"
+        )
+    return name.lower()
+
+
+def marker(scope: Scope, root: Path) -> Callable[[str], str] | None:
+    """Return what makes marks the guard believes; None where its key is not on this machine."""
+    from casemate.guard import keys
+
+    file = key_folder() / "guard.key"
+    if keys.VARIABLE not in os.environ and not file.exists():
+        return None
+    found = keys.read(os.environ, file, workspace=root)
+    expires = int(scope.not_after.timestamp() * 1e6)
+    return lambda run: make_mark(found, run, expires)
+
+
+def telemetry_of(loaded: Loaded, workspace: Workspace, given: str | None) -> EventQuery | None:
+    """Return the guard's events: the place given or configured, or the workspace's own."""
+    from casemate.store.telemetry.opening import open_query
+
+    place = given or loaded.config.guard.telemetry
+    if place is None:
+        own = workspace.folder / "telemetry"
+        return open_query(str(own)) if own.is_dir() else None
+    return open_query(place)
+
+
+def exercise(
+    loaded: Loaded,
+    plan: Plan,
+    signed: Signed,
+    *,
+    mark: Callable[[str], str] | None = None,
+    telemetry: EventQuery | None = None,
+    workspace: Workspace,
+    progress: Progress | None = None,
+) -> Exercise:
+    """Attack a live endpoint within its scope and say what was seen of it.
+
+    Args:
+        loaded: The configuration.
+        plan: What to do.
+        signed: The scope, its signature checked.
+        mark: Turns a run's id into the value of the `casemate-redteam` header; None: the guard's
+            key is not here, so that the guard will not believe the mark.
+        telemetry: Where the events of the guard can be asked for; None: nothing is known of them.
+        workspace: Where the guard's detections and this run are kept.
+        progress: Told (what, done, total).
+
+    Raises:
+        UsageError: Something the scope does not allow; before anything is sent.
+        TargetError: The endpoint does not answer at all.
+    """
+    for attack in plan.attacks:
+        needs = loader.entry("attacks", attack, Attack).needs
+        if not set(needs) <= {"scores", "labels"}:
+            raise UsageError(
+                f"{attack} needs {' and '.join(needs)}, which no endpoint gives",
+                hint=f"these need answers alone: {', '.join(black_box())}",
+            )
+    spent = _spent(workspace, signed.digest)
+    for uri in (plan.target, plan.after):
+        for attack in plan.attacks if uri else ():
+            refuse(signed.scope, str(uri), attack, datetime.now(UTC), spent)
+    job = Job(
+        "redteam",
+        loaded,
+        workspace,
+        arguments={
+            "scope": signed.scope.name,
+            "scope_digest": signed.digest,
+            "approver": signed.scope.approver,
+            "after": plan.after,
+        },
+        seed=plan.seed,
+        budget=str(plan.budget),
+        target=plan.target,
+    )
+    with job:
+        value = mark(job.run.id) if mark else job.run.id
+        trials = tuple(
+            _attacks(job, loaded, plan, signed, spent, {HEADER: value}, telemetry, progress)
+        )
+        job.interrupted = any(one.state == "interrupted" for one in trials)
+        _advise(job, plan, marked=mark is not None, telemetry=telemetry is not None)
+    return Exercise(job.bundle(), trials, _code(trials))
+
+
+def _attacks(
+    job: Job,
+    loaded: Loaded,
+    plan: Plan,
+    signed: Signed,
+    spent: int,
+    mark: Mapping[str, str],
+    telemetry: EventQuery | None,
+    progress: Progress | None,
+) -> Iterator[Trial]:
+    users = Neighbours(loaded, plan.target, plan.users, plan.principal, mark)
+    users_after = Neighbours(loaded, plan.after, plan.users, plan.principal, mark)
+    share = max(1, plan.budget // max(1, len(plan.attacks)))
+    for number, attack in enumerate(plan.attacks):
+        if progress:
+            progress(attack, number, len(plan.attacks))
+        who = f"redteam-{job.run.id[-6:]}-{attack}"
+        begun = time.time_ns() // 1000
+        refuse(signed.scope, plan.target, attack, datetime.now(UTC), spent)
+        with users.asking(plan.data, plan.label):
+            trial = _one(
+                job,
+                loaded,
+                plan,
+                plan.target,
+                attack,
+                who,
+                mark,
+                share,
+                signed,
+                describe=not number,
+            )
+        if trial is None:
+            continue
+        spent += trial.cost.queries
+        events, found = _look(job, workspace_of(job), telemetry, who, begun, trial)
+        after = None
+        if plan.after is not None:
+            refuse(signed.scope, plan.after, attack, datetime.now(UTC), spent)
+            users_after.truth = users.truth
+            with users_after.asking(plan.data, plan.label):
+                after = _one(
+                    job, loaded, plan, plan.after, attack, f"{who}-after", mark, share, signed
+                )
+            spent += after.cost.queries if after else 0
+        answered: tuple[str, ...] = ()
+        if plan.after is not None and telemetry is not None:
+            answered = _answers(_events(telemetry, job.run.id, f"{who}-after", begun))
+        seen = Seen(
+            sent=trial.cost.queries,
+            logged=None if telemetry is None else len(events),
+            detected_by=tuple(dict.fromkeys(one.rule for one in found)),
+            pages=any(_pages(one) for one in found),
+            first_query=min((one.first_query for one in found if one.first_query), default=None),
+            first_seconds=_seconds(events, found),
+            success=success_of(trial),
+            success_after=None if plan.after is None else (success_of(after) if after else 0.0),
+            answered_by=answered,
+            benign=users.sent + users_after.sent,
+            benign_harmed=users_after.harmed if plan.after is not None else None,
+            benign_accused=_accused(job, begun, users.names | users_after.names),
+        )
+        users.sent = users_after.sent = users_after.harmed = 0
+        kept = msgspec.structs.replace(trial, seen=seen)
+        job.add(kept, *findings_of(kept, loader.entry("attacks", attack, Attack)))
+        yield kept
+
+
+def _one(
+    job: Job,
+    loaded: Loaded,
+    plan: Plan,
+    uri: str,
+    attack: str,
+    who: str,
+    mark: Mapping[str, str],
+    share: int,
+    signed: Signed,
+    *,
+    describe: bool = False,
+) -> Trial | None:
+    entry = loader.entry("attacks", attack, Attack)
+    headers = {**mark, **({plan.principal: who} if plan.principal else {})}
+    each = share if entry.family == "extraction" else max(1, share // plan.inputs)
+    try:
+        with open_endpoint(loaded, uri, plan, headers, rate=signed.scope.rate) as opened:
+            if describe:
+                describe_inputs(job, opened)
+            return run(
+                opened.model, opened.data, attack,
+                params=settings_of(entry, loaded.config)[0],
+                budget=each, seed=plan.seed, limit=plan.inputs, keep=job.keep,
+            )  # fmt: skip
+    except TargetError as error:
+        job.note(f"{attack} against {uri} got no further: {error}")
+        return None
+    except UsageError as error:
+        job.note(f"{attack} does not fit this model: {error}")
+        return None
+
+
+def open_endpoint(
+    loaded: Loaded, uri: str, plan: Plan, headers: Mapping[str, str], *, rate: float
+) -> Any:
+    """Open an endpoint as one caller: own headers, one input a request, at most `rate` a second."""
+    remote = loaded.config.endpoint
+    allowed = min(rate, remote.rate) if remote.rate else rate
+    table = msgspec.structs.replace(remote, rate=allowed, batch=1, retries=min(1, remote.retries))
+    config = msgspec.structs.replace(loaded.config, endpoint=table)
+    return open_both(
+        msgspec.structs.replace(loaded, config=config),
+        target=uri,
+        data=plan.data,
+        label=plan.label,
+        device="cpu",
+        headers=headers,
+    )
+
+
+def success_of(trial: Trial) -> float | None:
+    """Return the attacker's success: inputs fooled of those that were right, or fidelity."""
+    if trial.family == "evasion":
+        right = [one for one in trial.outcomes if one.clean]
+        return sum(1 for one in right if one.success) / len(right) if right else None
+    return next((one.value for one in trial.measures if one.name == "fidelity"), None)
+
+
+def workspace_of(job: Job) -> Workspace:
+    """Return the workspace a job keeps its records in."""
+    found = job.workspace
+    if found is None:
+        raise UsageError("an exercise needs a workspace", hint="--store DIR")
+    return found
+
+
+def detections(workspace: Workspace, since: int) -> list[Detection]:
+    """Return what guards and hunts have concluded since a moment (microseconds), in order."""
+    found = [
+        one
+        for verb in ("guard", "detect")
+        for kept in workspace.runs(verb)
+        for one in workspace.records(kept.id, Detection)
+        if one.made >= since
+    ]
+    return sorted(found, key=lambda one: one.made)
+
+
+def _look(
+    job: Job,
+    workspace: Workspace,
+    telemetry: EventQuery | None,
+    who: str,
+    begun: int,
+    trial: Trial,
+) -> tuple[list[Event], list[Detection]]:
+    """Wait until the log has the attack and the rules have spoken, or patience ends."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        events = _events(telemetry, job.run.id, who, begun)
+        mine = {one.principal for one in events} | {who}
+        found = [one for one in detections(workspace, begun) if mine & set(one.principals)]
+        whole = telemetry is None or len(events) >= trial.cost.queries
+        if (whole and found) or time.monotonic() > end:
+            return events, found
+        time.sleep(0.25)
+
+
+def _events(telemetry: EventQuery | None, mark: str, who: str, begun: int) -> list[Event]:
+    from casemate.store.telemetry.sink import Filter
+
+    if telemetry is None:
+        return []
+    return [
+        one
+        for one in telemetry.scan(Filter(since=begun))
+        if one.marked == mark and (one.principal == who or not one.principal.startswith("redteam-"))
+    ]
+
+
+def _answers(events: Sequence[Event]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.decision for one in events if one.enforced))
+
+
+def _seconds(events: Sequence[Event], found: Sequence[Detection]) -> float | None:
+    if not events or not found:
+        return None
+    return max(0.0, (found[0].made - min(one.at for one in events)) / 1e6)
+
+
+def _pages(found: Detection) -> bool:
+    return loader.entry("detections", found.rule, Detector).pages
+
+
+def _accused(job: Job, begun: int, names: frozenset[str]) -> int:
+    found = detections(workspace_of(job), begun)
+    return len({name for one in found if _pages(one) for name in one.principals} & names)
+
+
+def _spent(workspace: Workspace, digest: str) -> int:
+    """Return the inputs that earlier exercises under the same scope have sent."""
+    from casemate.records.trial import Trial as Kept
+
+    return sum(
+        trial.cost.queries
+        for one in workspace.runs("redteam")
+        if one.arguments.get("scope_digest") == digest
+        for trial in workspace.records(one.id, Kept)
+    )
+
+
+def _advise(job: Job, plan: Plan, *, marked: bool, telemetry: bool) -> None:
+    job.note(
+        f"leave this traffic out of feedback training: events whose marked is {job.run.id}, in SQL "
+        f"over the telemetry: WHERE marked IS DISTINCT FROM '{job.run.id}'"
+    )
+    if not marked:
+        job.note("the guard's key is not here, so the guard took this traffic for a real attack")
+    if not telemetry:
+        job.note("there is no telemetry to look in: whether the attacks are on record is not known")
+    if plan.principal is None:
+        job.note("no principal header is configured: attacks and users share one address")
+
+
+def _code(trials: Sequence[Trial]) -> int:
+    seen = [one.seen for one in trials if one.seen is not None]
+    harmful = [one for one in seen if one.success]
+    if any(one.logged is not None and one.logged < one.sent for one in seen):
+        return 1
+    if any(not one.detected_by for one in harmful):
+        return 1
+    if not seen or any(one.logged is None for one in seen):
+        return 3
+    return 3 if any(one.state in ("interrupted", "failed") for one in trials) else 0
