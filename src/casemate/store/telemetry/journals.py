@@ -1,0 +1,222 @@
+"""The journals of a place as their readers see them: whose they are, who still writes, what is in.
+
+Used by the sealer and by queries for what is not sealed yet. A journal that stops without its end
+and that nobody holds any more is shown with a gap after its last event.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from casemate.errors import StoreError
+from casemate.records.event import Event
+from casemate.store.telemetry.columns import AT, COLUMNS, KIND, LOST, SEQUENCE, Row, row, unpack
+from casemate.store.telemetry.frames import read
+from casemate.store.telemetry.journal import FOLDER, SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_MAP = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
+
+
+class Ended(NamedTuple):
+    """What stands behind the last event of a writer."""
+
+    whole: bool
+    """Whether the writer said that it ends; False for one that died."""
+    at: int
+    """When, in microseconds since the epoch."""
+    upto: int | None
+    """Sequence that would have come next, where the writer said so."""
+
+
+class WriterJournal:
+    """The files of one writer, read on from where the last reading stopped."""
+
+    def __init__(self, folder: Path, writer: str) -> None:
+        self._place = folder / FOLDER
+        self.writer = writer
+        self._current = ""
+        self._offset = 0
+        self._columns: tuple[str, ...] = COLUMNS
+        self.ended: Ended | None = None
+        """Set once there is nothing more to come."""
+        self.start: int | None = None
+        """Sequence the writer began with, once a header has been read."""
+        self.yielded: int | None = None
+        """Sequence of the last row yielded."""
+        self.notes: list[str] = []
+
+    def read(self, *, finished: bool = False) -> Iterator[Row]:
+        """Yield rows that have not been yielded before, as they stand.
+
+        Args:
+            finished: Leave out the file that a living writer is writing.
+        """
+        while True:
+            names = [name for name in _names(self._place, self.writer) if name >= self._current]
+            if not names:
+                return
+            newest = names[-1]
+            alive = _held(self._place / newest)
+            if not alive and _names(self._place, self.writer)[-1:] != [newest]:
+                continue  # rolled while we looked
+            for name in names:
+                if finished and alive and name == newest:
+                    return
+                yield from self._file(name)
+            if not alive and self.ended is None:
+                self.ended = Ended(False, _changed(self._place / newest), None)
+            return
+
+    def finished(self) -> list[Path]:
+        """Return the files no one will write to any more."""
+        names = _names(self._place, self.writer)
+        paths = [self._place / name for name in names]
+        if paths and _held(paths[-1]):
+            paths.pop()
+        return paths
+
+    def _file(self, name: str) -> Iterator[Row]:
+        if name != self._current:
+            self._current, self._offset = name, 0
+        path = self._place / name
+        try:
+            with path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return  # sealed meanwhile
+        begin = self._offset
+        for frame in read(data):
+            self._offset = begin + frame.end
+            if frame.payload is None:
+                where = f"{begin + frame.begin} to {begin + frame.end}"
+                self.notes.append(f"{name} is damaged at bytes {where}")
+            elif frame.payload[:1] and frame.payload[0] in _MAP:
+                self._note(path, frame.payload)
+            else:
+                try:
+                    this = unpack(frame.payload, self._columns)
+                except StoreError as error:
+                    self.notes.append(f"{name} at byte {begin + frame.begin}: {error}")
+                    continue
+                self.yielded = this[SEQUENCE]
+                yield this
+
+    def _note(self, path: Path, payload: bytes) -> None:
+        try:
+            note: dict[str, Any] = msgspec.msgpack.decode(payload, type=dict[str, Any])
+        except msgspec.MsgspecError as error:
+            self.notes.append(f"{path.name}: a note that cannot be read: {error}")
+            return
+        if "columns" in note:
+            if note.get("journal") != 1 or note.get("writer") != self.writer:
+                self.notes.append(f"{path.name} is not a journal of {self.writer}")
+            self._columns = tuple(map(str, note["columns"]))
+            if isinstance(note.get("start"), int):
+                self.start = note["start"]
+        elif isinstance(note.get("end"), int):
+            self.ended = Ended(True, _changed(path), note["end"])
+
+
+def writers(folder: Path) -> list[str]:
+    """Return the writers that have a journal in a place, by name."""
+    return sorted({name[: name.rfind("-")] for name in _names(folder / FOLDER, "w-")})
+
+
+def with_gaps(
+    writer: str, rows: Iterable[Row], expected: int | None, journal: WriterJournal
+) -> Iterator[Row]:
+    """Yield the rows of one writer in order, each hole between them filled with a gap event.
+
+    Args:
+        writer: Whose they are.
+        rows: In the order of the journal; repeats are left out.
+        expected: Sequence awaited first; None for the one the writer began with.
+        journal: Where they come from; asked for its end once the rows are over.
+    """
+    before: Row | None = None
+    for this in rows:
+        sequence = this[SEQUENCE]
+        if expected is None:
+            expected = sequence if journal.start is None else journal.start
+        if sequence < expected:
+            continue
+        if sequence > expected and not _accounted(before, sequence):
+            begin = this[AT] if before is None else before[AT]
+            yield _gap(
+                writer, expected, begin, max(this[AT], begin), sequence - expected,
+                f"events {expected} to {sequence - 1} are missing from the journal",
+            )  # fmt: skip
+        yield this
+        before, expected = this, sequence + 1
+    ended = journal.ended
+    expected = journal.start if expected is None else expected
+    if ended is None or expected is None:
+        return
+    if ended.upto is not None:
+        if ended.upto > expected and not _accounted(before, ended.upto):
+            begin = ended.at if before is None else before[AT]
+            yield _gap(
+                writer, expected, begin, max(begin, ended.at), ended.upto - expected,
+                f"events {expected} to {ended.upto - 1} are missing from the journal",
+            )  # fmt: skip
+        return
+    if before is not None and before[KIND] == "gap":
+        expected = before[SEQUENCE] + max(1, before[LOST])
+    begin = ended.at if before is None else before[AT]
+    yield _gap(
+        writer, expected, begin, max(begin, ended.at), 0,
+        "the writer stopped without notice; what it took in within the last 0.1 s may be lost",
+    )  # fmt: skip
+
+
+def _accounted(before: Row | None, sequence: int) -> bool:
+    return (
+        before is not None and before[KIND] == "gap" and sequence == before[SEQUENCE] + before[LOST]
+    )
+
+
+def _gap(writer: str, sequence: int, at: int, until: int, lost: int, note: str) -> Row:
+    return row(
+        Event(
+            writer=writer, sequence=sequence, at=at, until=until, kind="gap", lost=lost, note=note
+        )
+    )
+
+
+def _names(place: Path, start: str) -> list[str]:
+    try:
+        names = os.listdir(place)  # noqa: PTH208 - names are wanted, many and often
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in names if name.startswith(start) and name.endswith(SUFFIX))
+
+
+def _held(path: Path) -> bool:
+    """Return whether a living writer holds the file."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns // 1000
+    except FileNotFoundError:
+        return 0

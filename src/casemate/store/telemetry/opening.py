@@ -1,0 +1,36 @@
+"""Open the telemetry at a place: a folder, or a ClickHouse server by URL."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from casemate.store.telemetry.journal import Journal
+from casemate.store.telemetry.query import Telemetry
+
+if TYPE_CHECKING:
+    from casemate.store.telemetry.sink import EventQuery, EventSink
+
+
+def new_writer() -> str:
+    """Return an id for a process that is going to write events."""
+    return f"w-{os.urandom(8).hex()}"
+
+
+def open_sink(place: str | Path, writer: str) -> EventSink:
+    """Open a place for writing.
+
+    Args:
+        place: Folder.
+        writer: From `new_writer`; a writer writes to a place once.
+
+    Raises:
+        StoreError: It cannot be written, or the writer has written there before.
+    """
+    return Journal(Path(place), writer)
+
+
+def open_query(place: str | Path) -> EventQuery:
+    """Open a place for reading."""
+    return Telemetry(Path(place))

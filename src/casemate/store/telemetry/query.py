@@ -1,0 +1,152 @@
+"""Telemetry: events asked for, from sealed segments and from journals that are not sealed yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from casemate.store.telemetry.columns import COLUMNS, SEQUENCE, Row, event, rows, table
+from casemate.store.telemetry.journals import WriterJournal, with_gaps, writers
+from casemate.store.telemetry.leaves import Leaves, Segment
+from casemate.store.telemetry.sql import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from casemate.records.event import Event
+    from casemate.store.telemetry.sink import Filter
+
+_BATCH = 16_384
+
+
+class Telemetry:
+    """An EventQuery over a folder; several may read it while guards write and a sealer seals."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        memory: str = "2GB",
+        threads: int = 2,
+        seconds: float = 60.0,
+        most: int = 1_000_000,
+    ) -> None:
+        """Open a folder, which may still be empty.
+
+        Args:
+            folder: Place of the telemetry.
+            memory: Most memory a query may take, in DuckDB's notation.
+            threads: Cores a query may use.
+            seconds: Time `sql` may take.
+            most: Rows `sql` may return.
+        """
+        self.folder = folder
+        self._leaves = Leaves(folder)
+        self._journals: dict[str, WriterJournal] = {}
+        self._sandbox = Sandbox(memory=memory, threads=threads, seconds=seconds, most=most)
+
+    def scan(self, wanted: Filter) -> Iterator[Event]:
+        """Yield events in order of time, then writer and sequence."""
+        where, values = _where(wanted)
+        limit = "" if wanted.limit is None else f" LIMIT {int(wanted.limit)}"
+        order = ' ORDER BY "at", writer, sequence'
+        unsealed = table(list(self._unsealed()))
+        files = [str(self._leaves.path(s)) for s in self._leaves.segments() if _may_hold(s, wanted)]
+        names = ", ".join(f'"{name}"' for name in COLUMNS)
+        text = f"SELECT {names} FROM events{where}{order}{limit}"  # noqa: S608 - names of ours
+        for batch in self._sandbox.batches(files, unsealed, text, values, _BATCH):
+            yield from map(event, rows(batch))
+
+    def tail(self, after: Mapping[str, int]) -> Iterator[Event]:
+        """Yield events beyond a sequence of each writer, in order within a writer.
+
+        A writer that `after` does not name is read from its beginning. Asking again with the last
+        sequences seen reads only what is new.
+        """
+        position = dict(after)
+        # Journals first: what a sealer moves meanwhile is then found in the segments.
+        found = {name: self._read_on(name, position.get(name)) for name in writers(self.folder)}
+        sealed = [
+            segment
+            for segment in self._leaves.segments()
+            if any(span.last > position.get(span.writer, -1) for span in segment.spans)
+        ]
+        for segment in sealed:
+            for this in self._rows_of(segment):
+                name, sequence = this[0], this[SEQUENCE]
+                if sequence > position.get(name, -1):
+                    position[name] = sequence
+                    yield event(this)
+        for name, (journal, fresh) in found.items():
+            span = self._leaves.last(name)
+            last = max(position.get(name, -1), -1 if span is None else span.last)
+            if span is not None and span.ended and last >= span.last:
+                continue
+            expected = last + 1 if last >= 0 else None
+            yield from map(event, with_gaps(name, fresh, expected, journal))
+
+    def sql(
+        self, text: str, parameters: Sequence[Any] = ()
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run one read-only query over the table `events`; return column names and rows.
+
+        The columns are the fields of Event with those of Measures among them, and besides them
+        `id` (`<writer>:<sequence>`) and `time` (`at` as a timestamp, UTC).
+
+        Raises:
+            UsageError: Not a query, or one that would write, reach beyond the events, or take
+                more time, memory or rows than it may.
+        """
+        unsealed = table(list(self._unsealed()))
+        files = [str(self._leaves.path(segment)) for segment in self._leaves.segments()]
+        return self._sandbox.query(files, unsealed, text, parameters)
+
+    def _unsealed(self) -> Iterator[Row]:
+        found = [(name, WriterJournal(self.folder, name)) for name in writers(self.folder)]
+        read = [(name, journal, list(journal.read())) for name, journal in found]
+        self._leaves.refresh()
+        for name, journal, fresh in read:
+            span = self._leaves.last(name)
+            if span is None or not span.ended:
+                yield from with_gaps(name, fresh, None if span is None else span.last + 1, journal)
+
+    def _read_on(self, name: str, after: int | None) -> tuple[WriterJournal, list[Row]]:
+        journal = self._journals.get(name)
+        if journal is None or journal.yielded != after:
+            journal = self._journals[name] = WriterJournal(self.folder, name)
+        return journal, list(journal.read())
+
+    def _rows_of(self, segment: Segment) -> Iterator[Row]:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self._leaves.path(segment)) as file:
+            for batch in file.iter_batches(_BATCH):
+                yield from rows(batch)
+
+
+def _may_hold(segment: Segment, wanted: Filter) -> bool:
+    if wanted.since is not None and segment.ended < wanted.since:
+        return False
+    if wanted.until is not None and segment.began >= wanted.until:
+        return False
+    return wanted.writer is None or any(span.writer == wanted.writer for span in segment.spans)
+
+
+def _where(wanted: Filter) -> tuple[str, list[Any]]:
+    parts: list[str] = []
+    values: list[Any] = []
+    for test, value in (
+        ('"at" >= ?', wanted.since),
+        ('"at" < ?', wanted.until),
+        ("principal = ?", wanted.principal),
+        ("model = ?", wanted.model),
+        ("writer = ?", wanted.writer),
+        ("cluster = ?", wanted.cluster),
+    ):
+        if value is not None:
+            parts.append(test)
+            values.append(value)
+    if wanted.kinds:
+        parts.append(f"kind IN ({', '.join('?' * len(wanted.kinds))})")
+        values += wanted.kinds
+    return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
