@@ -1,0 +1,281 @@
+"""One request on its way: past the guard to the model server, and its answer back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from casemate.errors import UsageError
+from casemate.guard.call import Call, Reply
+from casemate.guard.proxy.hygiene import answer_head, phrase, request_head
+from casemate.guard.proxy.upstream import read_address
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from casemate.guard.call import Action
+    from casemate.guard.guard import Listener
+    from casemate.guard.proxy.caller import Caller
+    from casemate.guard.proxy.heads import Head
+    from casemate.guard.proxy.listening import Proxy
+    from casemate.guard.proxy.upstream import Address, Upstream
+
+SAFE_AGAIN = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""Methods that may be sent twice (RFC 9110 9.2.2)."""
+STREAM = "text/event-stream"
+WORDS = {
+    502: "the model server did not answer properly",
+    504: "the model server did not answer in time",
+}
+
+
+class Relay:
+    """A request under way.
+
+    In observe mode an answer is passed on as it comes and a copy is shown to the guard at its end.
+    When enforcing it is held until the guard has seen it, unless it is a stream of events.
+    """
+
+    def __init__(self, proxy: Proxy, caller: Caller, head: Head, body: bytes) -> None:
+        self._proxy = proxy
+        self._caller = caller
+        self._head = head
+        self._body = body
+        self._upstream: Upstream | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._over = False
+        self.bodiless = head.method == "HEAD"
+        self._address = proxy.address
+        call = Call(
+            head.method, head.path, head.query, head.headers, body, caller.peer, proxy.clock()
+        )
+        self._ask, self._action = proxy.guarded.ask(call)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._status = 0
+        self._reason = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._kind = ""
+        self._copy = bytearray()
+        self._out: list[bytes] = []
+        self._begun = self._held = self._streamed = self._overflown = False
+        self._listener: Listener | None = None
+
+    def start(self) -> None:
+        """Carry out what the guard decided."""
+        if self._action.delay > 0:
+            self._timer = self._proxy.loop.call_later(self._action.delay, self._go)
+        else:
+            self._go()
+
+    def _go(self) -> None:
+        self._timer = None
+        action = self._action
+        if action.kind == "answer" and action.reply is not None:
+            reply = self._proxy.guarded.answer(self._ask, action.reply, self._proxy.clock())
+            self._serve(reply or action.reply)
+            return
+        self._address = self._where(action)
+        self._send(again=False)
+
+    def _where(self, action: Action) -> Address:
+        if action.upstream is None:
+            return self._proxy.address
+        try:
+            return read_address(action.upstream)
+        except UsageError:
+            self._proxy.guarded.bypass(self._proxy.clock(), "an order names no upstream: ignored")
+            return self._proxy.address
+
+    def _send(self, *, again: bool) -> None:
+        upstream = None if again else self._proxy.pool.idle(self._address)
+        if upstream is not None:
+            self._put(upstream)
+        else:
+            self._connecting = self._proxy.loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        try:
+            upstream = await self._proxy.pool.connect(self._address)
+        except TimeoutError:
+            self._give_up(504, "connect-timeout")
+        except (OSError, ValueError):  # refused, unknown name, certificate not trusted
+            self._give_up(502, "connect")
+        else:
+            if self._over:
+                upstream.abandon()
+            else:
+                self._put(upstream)
+
+    def _put(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        caller, address = self._caller, self._address
+        self._caller.wait(self._proxy.settings.timeout)
+        head = request_head(
+            self._head, len(self._body), peer=caller.peer, scheme=caller.scheme,
+            host=address.name, prefix=address.prefix.encode(),
+        )  # fmt: skip
+        upstream.ask(self, head, self._body)
+
+    # What follows is called by the upstream's connection.
+
+    def on_answer(
+        self, status: int, reason: bytes, fields: list[tuple[bytes, bytes]], kind: str
+    ) -> None:
+        """Take the head of the answer; decide whether the body is held or passed on."""
+        self._status, self._reason, self._fields, self._kind = status, reason, fields, kind
+        types = [value for name, value in fields if name.lower() == b"content-type"]
+        self._streamed = bool(types) and types[0].lower().startswith(STREAM.encode())
+        if self._streamed:
+            self._listener = self._proxy.guarded.listen(self._ask, self._proxy.clock())
+        self._held = self._proxy.settings.mode == "enforce" and not self._streamed
+        if not self._held:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._begun = True
+        chunked = self._kind in {"chunked", "close"} and not self._head.old
+        self._out.append(
+            answer_head(
+                self._status, self._reason, self._fields, chunked=chunked, keep=self._head.keep
+            )
+        )
+
+    def on_data(self, data: bytes) -> None:
+        """Take a part of the body."""
+        self._caller.wait(self._proxy.settings.timeout)
+        if self._listener is not None:
+            self._listener.feed(data)
+        elif not self._overflown:
+            self._copy += data
+            if len(self._copy) > self._proxy.settings.max_body:
+                self._overflow(data)
+                return
+        if not self._held:
+            self._pass(data)
+
+    def _overflow(self, data: bytes) -> None:
+        """Give up looking: pass on what was held, and the rest as it comes."""
+        copy, self._copy, self._overflown = self._copy, bytearray(), True
+        if self._held:
+            self._held = False
+            self._begin()
+            data = bytes(copy)
+        self._pass(data)
+
+    def _pass(self, data: bytes) -> None:
+        if self._kind in {"chunked", "close"} and not self._head.old:
+            self._out += (b"%x\r\n" % len(data), data, b"\r\n")
+        else:
+            self._out.append(data)
+
+    def on_flush(self) -> None:
+        """Write what is due in one go."""
+        if self._out:
+            self._caller.write(self._out)
+            self._out = []
+
+    def on_end(self) -> None:
+        """The answer is whole: let the guard see it, and finish."""
+        self._upstream = None
+        now = self._proxy.clock()
+        reply = None if self._overflown else self._reply()
+        why = "the answer is too large to be looked at" if self._overflown else ""
+        if self._held:
+            served = self._proxy.guarded.answer(self._ask, reply, now)
+            if served is None or served is reply or served == reply:
+                self._begin_whole()
+            else:
+                self._serve(served)
+                return
+        else:
+            if self._listener is not None:
+                self._listener.end()
+            self._proxy.guarded.answer(self._ask, reply, now, why)
+            if self._kind in {"chunked", "close"} and not self._head.old:
+                self._out.append(b"0\r\n\r\n")
+        self.on_flush()
+        self._finish(keep=self._head.keep)
+
+    def _begin_whole(self) -> None:
+        self._begin()
+        if self._copy:
+            self._pass(bytes(self._copy))
+        if self._kind in {"chunked", "close"} and not self._head.old:
+            self._out.append(b"0\r\n\r\n")
+
+    def _reply(self) -> Reply:
+        headers = tuple(
+            (name.decode("latin-1").lower(), value.decode("latin-1"))
+            for name, value in self._fields
+        )
+        return Reply(self._status, headers, bytes(self._copy))
+
+    def on_failure(self, counted: str, *, fresh: bool) -> None:
+        """No answer, or no more of it, will come."""
+        self._upstream = None
+        if not fresh and self._head.method in SAFE_AGAIN:
+            self._clear()
+            self._send(again=True)
+            return
+        self._give_up(502, counted)
+
+    # What follows is called by the caller's connection.
+
+    def late(self) -> None:
+        """The model server took too long."""
+        self._drop()
+        self._give_up(504, "timeout")
+
+    def left(self) -> None:
+        """The caller went away before its answer was whole."""
+        self._drop()
+        if not self._over:
+            self._over = True
+            self._proxy.count("caller-left", "")
+            self._proxy.guarded.answer(self._ask, None, self._proxy.clock(), "the caller left")
+
+    def pause(self, *, paused: bool) -> None:
+        """The caller reads more slowly than the model server writes, or has caught up."""
+        if self._upstream is not None:
+            self._upstream.pause(paused=paused)
+
+    def _drop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._upstream is not None:
+            self._upstream.abandon()
+            self._upstream = None
+
+    def _give_up(self, status: int, counted: str) -> None:
+        if self._over:
+            return
+        self._proxy.count("upstream-failed", counted)
+        self._proxy.guarded.answer(self._ask, None, self._proxy.clock(), f"upstream: {counted}")
+        self._over = True
+        if self._begun:
+            self._caller.cut()  # the caller must see that the answer is not whole
+        else:
+            self._caller.refuse(status, WORDS[status], bodiless=self.bodiless)
+
+    def _serve(self, reply: Reply) -> None:
+        fields = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in reply.headers
+            if name != "content-length"
+        ]
+        bodiless = self.bodiless or reply.status in {204, 304}
+        if not bodiless:
+            fields.append((b"content-length", b"%d" % len(reply.body)))
+        keep = self._head.keep
+        head = answer_head(reply.status, phrase(reply.status), fields, chunked=False, keep=keep)
+        self._caller.write([head, b"" if bodiless else reply.body])
+        self._finish(keep=keep)
+
+    def _finish(self, *, keep: bool) -> None:
+        self._over = True
+        self._proxy.count("answered", f"{self._status // 100 or 2}xx")
+        self._caller.finished(keep=keep)
