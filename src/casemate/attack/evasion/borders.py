@@ -49,6 +49,11 @@ class Border:
         """Return the distance (n,) of points from the inputs `rows`."""
         return distances(at, self.x[rows], self.norm)
 
+    def able(self, rows: Rows) -> Mask:
+        """Say which inputs `rows` have something left of their budget."""
+        left = self.oracle.left(rows)
+        return np.ones(len(rows), bool) if left is None else left > 0
+
     def ask(self, points: Array, rows: Rows) -> tuple[Mask, Array]:
         """Say which points fool the model, and return them as they were sent.
 
@@ -56,8 +61,7 @@ class Border:
         """
         points = self.oracle.domain.project(points, self.x[rows])
         fooled = np.zeros(len(rows), bool)
-        left = self.oracle.left(rows)
-        able = np.arange(len(rows)) if left is None else np.flatnonzero(left > 0)
+        able = np.flatnonzero(self.able(rows))
         if len(able) == len(rows):
             fooled = self.oracle.labels(points, rows) != self.y[rows]
         elif len(able):

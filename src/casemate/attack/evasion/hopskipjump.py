@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from casemate.attack.evasion.borders import Border, per_row
-from casemate.attack.evasion.square import planes
+from casemate.attack.evasion.normals import normals
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,7 +24,6 @@ PROBE = {"l2": 0.1, "linf": 0.2}
 """Length of a probe, as a share of the present distance."""
 MEMORY = {"l2": 0.4, "linf": 0.8}
 """Weight of the last normal in the next: it changes little, and its signs alone matter in linf."""
-_CELLS = 1 << 23
 _TINY = 1e-12
 
 
@@ -72,7 +71,7 @@ def hopskipjump(
             return
         wanted = int(probes * step**0.5)
         count = _share_out(wanted, left, len(rows), SEARCH[norm], last=step == steps)
-        fresh = _normals(border, rows, at, count, band, rng)
+        fresh = normals(border, rows, at, count, _length(border, rows, at), band, rng)
         normal = MEMORY[norm] * normal + fresh
         at = _jump_l2(border, rows, at, normal) if norm == "l2" else _jump(border, rows, at, normal)
 
@@ -86,38 +85,10 @@ def _share_out(wanted: int, left: Rows | None, n: int, search: int, *, last: boo
     return np.where(spends_all, able, wanted)
 
 
-def _normals(
-    border: Border, rows: Rows, at: Array, count: Rows, band: int, rng: np.random.Generator
-) -> Array:
-    """Return the estimated normal (n, ...) of the border at `at`, towards the wrong side."""
-    cells = max(1, at[0].size)
-    out = np.zeros_like(at)
-    size = max(1, _CELLS // (cells * max(1, int(count.max()))))
-    for first in range(0, len(rows), size):
-        part = slice(first, first + size)
-        out[part] = _normal(border, rows[part], at[part], count[part], band, rng)
-    return out
-
-
-def _normal(
-    border: Border, rows: Rows, at: Array, count: Rows, band: int, rng: np.random.Generator
-) -> Array:
-    where = np.repeat(np.arange(len(rows)), count)
-    code, noise = _noise(at[:1], len(where), band, rng)
-    length = PROBE[border.norm] * border.distance(rows, at)
-    if border.norm == "linf":
-        length = length * np.sqrt(at[0].size)
-    noise *= per_row(length[where], noise)
-    noise += at[where]
-    fooled, _ = border.ask(noise, rows[where])
-    sign = np.where(fooled, 1.0, -1.0)
-    starts = np.concatenate([[0], np.cumsum(count)[:-1]])
-    mean = np.add.reduceat(sign, starts) / count
-    # Where every probe agrees the mean carries the direction, elsewhere it is only noise.
-    weight = sign - np.where(np.abs(mean) == 1, 0, mean)[where]
-    code *= per_row(weight.astype(code.dtype), code)
-    total = np.add.reduceat(code, starts, axis=0) / per_row(np.sqrt(count), code).astype(code.dtype)
-    return _decode(total, at[:1])
+def _length(border: Border, rows: Rows, at: Array) -> Doubles:
+    """Return the length of a probe (n,)."""
+    wide = at[0].size ** 0.5 if border.norm == "linf" else 1.0
+    return PROBE[border.norm] * border.distance(rows, at) * wide
 
 
 def _jump_l2(border: Border, rows: Rows, at: Array, normal: Array) -> Array:
@@ -156,38 +127,3 @@ def _jump(border: Border, rows: Rows, at: Array, normal: Array) -> Array:
         reached[i[fooled]] = tried[fooled]
         open_[i[fooled]] = False
     return border.shrink(rows, reached, SEARCH["linf"] - 2)
-
-
-def _noise(like: Array, n: int, band: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return n unit vectors shaped like an input, and their coefficients."""
-    channels, height, width = planes(like).shape[1:]
-    tall, wide = _band(height, band), _band(width, band)
-    code = rng.standard_normal((n, channels, tall, wide), dtype=np.float32).astype(like.dtype)
-    code /= per_row(np.linalg.norm(code.reshape(n, -1), axis=1), code).astype(like.dtype)
-    return code, _decode(code, like)
-
-
-def _decode(code: Array, like: Array) -> Array:
-    """Return the inputs (n, ...) whose cosine coefficients are `code` (n, channels, ...)."""
-    out = np.empty((len(code), *like.shape[1:]), like.dtype)
-    view = planes(out)
-    height, width = view.shape[2:]
-    rows, columns = _cosines(height, code.shape[2]), _cosines(width, code.shape[3])
-    if height == code.shape[2] and width == code.shape[3]:
-        view[...] = code
-    else:
-        view[...] = rows.T.astype(code.dtype) @ code @ columns.astype(code.dtype)
-    return out
-
-
-def _band(side: int, band: int) -> int:
-    """Return how many frequencies to probe along a side: small sides and vectors whole."""
-    return min(side, band or max(14, side // 4))
-
-
-def _cosines(side: int, count: int) -> Doubles:
-    """Return the first `count` rows of the orthonormal cosine transform (DCT-II) of `side`."""
-    k, t = np.arange(count)[:, None], np.arange(side)[None]
-    basis = np.cos(np.pi * (t + 0.5) * k / side) * np.sqrt(2 / side)
-    basis[0] /= np.sqrt(2)
-    return np.asarray(basis)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from casemate.attack.measure import margins
-from casemate.attack.reach import inward, reach
+from casemate.attack.evasion.radius import box, margin
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -59,9 +58,9 @@ def square(
     stretch = (1.0 if norm == "linf" else 0.5) if rescale else 0.0
     left = oracle.left()
     total = steps if left is None else min(steps, int(left.max(initial=0)))
-    low, high = _box(oracle, x, eps if norm == "linf" else np.inf)
+    low, high = box(oracle.domain, x, eps if norm == "linf" else np.inf)
     adv = _stripes(low, high, rng) if norm == "linf" else _tiles(x, low, high, eps, rng)
-    best = _margin(oracle, adv, x, y)
+    best = margin(oracle, adv, x, y)
     adv, x, y, low, high, best = oracle.shed(adv, x, y, low, high, best)
     for step in range(1, total):
         if not len(x):
@@ -72,7 +71,7 @@ def square(
             moved = _recolour(adv, low, high, share, rng)
         else:
             moved = _move_mass(adv, x, low, high, eps, share, rng)
-        value = _margin(oracle, moved, x, y)
+        value = margin(oracle, moved, x, y)
         better = value < best
         adv = np.where(better.reshape(-1, *[1] * (adv.ndim - 1)), moved, adv)
         best = np.where(better, value, best)
@@ -86,26 +85,6 @@ def planes(x: Array) -> Array:
     if x.ndim == 4:
         return np.moveaxis(x, -1, 1) if x.shape[-1] <= 4 < x.shape[1] else x
     return x.reshape(len(x), 1, 1, -1)
-
-
-def _box(oracle: Scores, x: Array, eps: float) -> tuple[Array, Array]:
-    """Return the smallest and largest value of each cell within eps (linf) and the domain."""
-    domain = oracle.domain
-    low, high = reach(domain.rules, x) if domain.columns else (domain.lower, domain.upper)
-    exact = x.astype(np.float64)
-    return (
-        np.ascontiguousarray(inward(np.maximum(exact - eps, low), x.dtype, 1)),
-        np.ascontiguousarray(inward(np.minimum(exact + eps, high), x.dtype, -1)),
-    )
-
-
-def _margin(oracle: Scores, adv: Array, x: Array, y: Ints) -> npt.NDArray[np.float64]:
-    if oracle.domain.columns:  # what is asked about is what is kept
-        adv[...] = oracle.domain.project(adv, x)
-    scores = oracle.scores(adv)
-    if oracle.kind == "probabilities":
-        scores = np.log(np.maximum(scores, np.finfo(np.float64).tiny, dtype=np.float64))
-    return margins(scores, y)
 
 
 def _stripes(low: Array, high: Array, rng: np.random.Generator) -> Array:
