@@ -1,4 +1,4 @@
-"""Make the virtual environment MLServer runs in: `python tests/servers/mlserver_venv.py`.
+"""Make the virtual environment MLServer runs in: `python tests/servers/mlserver_venv.py [torch]`.
 
 MLServer pins old releases of starlette and fastapi, so it never shares an environment with
 casemate. The tests that need it are skipped where this has not been run. Safe to run again.
@@ -31,6 +31,10 @@ def main() -> int:
         venv.create(FOLDER, with_pip=True, clear=True)
         pip = [FOLDER / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input"]
         subprocess.run([*pip, "-c", ROOT / "constraints.txt", f"mlserver=={VERSION}"], check=True)
+    if "torch" in sys.argv[1:] and not (FOLDER / "torch.stamp").exists():
+        torch = [FOLDER / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input"]
+        subprocess.run([*torch, "-c", ROOT / "constraints.txt", "torch"], check=True)
+        (FOLDER / "torch.stamp").touch()
     print(f"MLServer {VERSION} is in {FOLDER.relative_to(ROOT)}")
     return 0
 

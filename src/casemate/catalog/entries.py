@@ -166,6 +166,28 @@ class ThreatKind(Entry, frozen=True, kw_only=True):
     mitigations: tuple[str, ...] = ()
 
 
+class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run of alike events in a case of a Sigma rule."""
+
+    count: int = 1
+    every: float = 1.0
+    """Seconds between two of them."""
+    start: float = 0.0
+    """Seconds after the beginning of the case."""
+    fields: dict[str, str | int | float] = {}
+    """Fields of the log source that differ from those of an ordinary inference."""
+    vary: tuple[str, ...] = ()
+    """Fields that have another value in each of them."""
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Events on which a Sigma rule must fire, or must keep quiet."""
+
+    fires: bool
+    why: str
+    samples: tuple[Sample, ...]
+
+
 class Detector(Entry, frozen=True, kw_only=True):
     """`detections/`: something that can be seen in the events, live or in a hunt over the past."""
 
@@ -189,6 +211,8 @@ class Detector(Entry, frozen=True, kw_only=True):
     """What a responder does first."""
     body: str | None = None
     """Name of the Sigma file that lies beside it."""
+    case: tuple[Case, ...] = ()
+    """For a Sigma rule: at least one that fires and one that keeps quiet."""
     mitigations: tuple[str, ...] = ()
     params: dict[str, Param] = {}
 
