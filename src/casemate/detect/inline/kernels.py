@@ -1,0 +1,281 @@
+"""Fingerprint kernels: one pass over an input makes its sketch, its digest and its windows' hashes.
+
+`casemate.detect.inline.signals` calls them. Plain numpy for the same results stands in `plain`.
+All arithmetic on hashes is modulo 2**64; sketches are integers, so that hashes of them agree
+between machines wherever the sums do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from casemate.detect.inline.compiling import kernel
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    U64 = npt.NDArray[np.uint64]
+    F32 = npt.NDArray[np.float32]
+    I16 = npt.NDArray[np.int16]
+    I64 = npt.NDArray[np.int64]
+
+STEP = np.float32(5.0)
+"""Levels of a window's cells per unit: a cell's level is floor(v * STEP + 1/2)."""
+HALF = 8
+SPAN = 24
+"""Cells of a window that may lie anywhere."""
+WHOLE_ROLL = 8192
+"""Inputs up to this long are rolled over whole; longer ones in PIECES pieces of PIECE cells."""
+PIECES = 128
+PIECE = 96
+SPREAD = 0.3125
+"""What one unit's worth of contrast counts for: about the deviation of natural inputs."""
+TICK = 1024
+"""Steps of a sketch's number per SPREAD."""
+WIDE = 1024
+"""Width of a locality hash, in those steps."""
+_32 = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+@kernel
+def mix(h: Any) -> Any:
+    """Scramble 64 bits (the finaliser of splitmix64)."""
+    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return h ^ (h >> np.uint64(31))
+
+
+@kernel
+def digest(raw: npt.NDArray[np.uint32], words: U64, salts: U64) -> Any:
+    """Return a keyed 64-bit digest of an even number of 32-bit words (NH of UMAC, RFC 4418)."""
+    total = np.uint64(len(raw)) * salts[0]
+    size = len(words)
+    for start in range(0, len(raw), size):
+        part = np.uint64(0)
+        stop = min(size, len(raw) - start)
+        for i in range(0, stop, 2):
+            a = (np.uint64(raw[start + i]) + words[i]) & np.uint64(0xFFFFFFFF)
+            b = (np.uint64(raw[start + i + 1]) + words[i + 1]) & np.uint64(0xFFFFFFFF)
+            part += a * b
+        total += mix(part + np.uint64(start) * salts[1])
+    return mix(total ^ salts[2])
+
+
+@kernel
+def load(x: Any, inverse: Any, into: F32) -> Any:
+    """Copy cells in units of the model's range; return their largest magnitude and sums.
+
+    Returns:
+        Largest |v|, sum of v, of v squared and of |v|; not finite where a cell is not.
+    """
+    top = np.float32(0.0)
+    total = 0.0
+    squares = 0.0
+    sizes = 0.0
+    for start in range(0, len(x), 1024):
+        one: Any = np.float32(0.0)
+        two: Any = np.float32(0.0)
+        three: Any = np.float32(0.0)
+        for i in range(start, min(len(x), start + 1024)):
+            v = np.float32(x[i]) * inverse
+            into[i] = v
+            one += v
+            two += v * v
+            size = abs(v)
+            three += size
+            top = max(top, size)
+        total += one
+        squares += two
+        sizes += three
+    return top, total, squares, sizes
+
+
+@kernel
+def project(v: F32, signs: F32, buckets: npt.NDArray[np.uint8], fine: npt.NDArray[Any]) -> None:
+    """Add each cell, with its secret sign, to one of the sketch's numbers (a count sketch)."""
+    lanes = np.zeros(256, np.float32)
+    mask = len(signs) - 1
+    whole = len(v) // 256 * 256
+    for start in range(0, whole, 256):
+        at = start & mask
+        for j in range(256):
+            lanes[j] += v[start + j] * signs[at + j]
+    for i in range(whole, len(v)):
+        lanes[i - whole] += v[i] * signs[i & mask]
+    fine[:] = 0
+    for j in range(256):
+        fine[buckets[j]] += np.float64(lanes[j])
+
+
+@kernel
+def lowpass(v: F32, starts: I64, stops: I64, block: I64, means: npt.NDArray[Any]) -> None:
+    """Sum the cells of each block of the grid, run by run."""
+    means[:] = 0
+    for r in range(len(starts)):
+        total = np.float32(0.0)
+        for i in range(starts[r], stops[r]):
+            total += v[i]
+        means[block[r]] += np.float64(total)
+
+
+@kernel
+def keep(hashes: U64, start: int, stop: int, h: Any) -> None:
+    """Keep `h` if it is among the smallest distinct of hashes[start:stop]; 0 marks a free place."""
+    last = hashes[stop - 1]
+    if last != np.uint64(0) and h >= last:
+        return
+    for i in range(start, stop):
+        if hashes[i] == h:
+            return
+        if hashes[i] == np.uint64(0) or h < hashes[i]:
+            for j in range(stop - 1, i, -1):
+                hashes[j] = hashes[j - 1]
+            hashes[i] = h
+            return
+
+
+@kernel
+def levels(v: F32, into: npt.NDArray[np.int32]) -> None:
+    """Quantise cells coarsely: sparse changes leave the most of them as they are."""
+    for i in range(len(v)):
+        into[i] = np.int32(np.floor(v[i] * np.float32(5.0) + np.float32(0.5)))
+
+
+@kernel
+def blocks(
+    q: npt.NDArray[np.int32], cells: npt.NDArray[np.uint32], salts: U64, marks: U64, stop: int
+) -> None:
+    """Keep the smallest hashes of windows of 16 cells in place, 8 apart; flat ones say nothing."""
+    before = np.uint64(0)
+    before_low = np.int32(0)
+    before_high = np.int32(0)
+    for t in range(len(q) // 8):
+        one = np.uint32(0)
+        two = np.uint32(0)
+        low = q[8 * t]
+        high = low
+        for j in range(8):
+            cell = q[8 * t + j]
+            one = np.uint32(one + np.uint32(cell) * cells[0, j])
+            two = np.uint32(two + np.uint32(cell) * cells[1, j])
+            low = min(low, cell)
+            high = max(high, cell)
+        half = (np.uint64(one) << np.uint64(32)) | np.uint64(two)
+        if t > 0 and min(low, before_low) < max(high, before_high):
+            h = mix(before * salts[3] + half * salts[4] + np.uint64(t) * salts[5] + salts[6])
+            keep(marks, 1, stop, h)
+        before, before_low, before_high = half, low, high
+
+
+@kernel
+def roll(q: npt.NDArray[np.int32], salts: U64, marks: U64, start: int, stop: int) -> None:
+    """Keep the smallest hashes of windows of 24 cells anywhere: they survive a shift."""
+    n = len(q)
+    factor = salts[7]
+    leaving = np.uint64(1)
+    for _ in range(24):
+        leaving *= factor
+    pieces = 1 if n <= 8192 else 128
+    length = n if n <= 8192 else 96
+    for piece in range(pieces):
+        first = 0 if pieces == 1 else piece * (n - length) // (pieces - 1)
+        h = np.uint64(0)
+        changes = 0
+        for i in range(first, first + length):
+            h = h * factor + np.uint64(q[i] + 1024)
+            if i > first and q[i] != q[i - 1]:
+                changes += 1
+            if i >= first + 24:
+                h -= np.uint64(q[i - 24] + 1024) * leaving
+                if q[i - 23] != q[i - 24]:
+                    changes -= 1
+            if i >= first + 23 and changes >= 3:
+                keep(marks, start, stop, mix(h * salts[8] + salts[9]))
+
+
+@kernel
+def locality(
+    sketch: I16, dims: I64, shifts: I64, each: int, width: int, salts: U64, marks: U64, start: int
+) -> None:
+    """Hash groups of coordinates to grid cells of random offset (p-stable locality hashing)."""
+    groups = len(dims) // each
+    for g in range(groups):
+        h = salts[10 + g]
+        for j in range(g * each, g * each + each):
+            cell = (np.int64(sketch[dims[j]]) + ((shifts[j] * width) >> 20)) // width
+            h = mix(h ^ np.uint64(cell)) * salts[16]
+        marks[start + g] = mix(h)
+
+
+@kernel
+def narrow(value: Any) -> Any:
+    """Round to 16 bits, saturating."""
+    return np.int16(min(32767.0, max(-32767.0, np.rint(value))))
+
+
+@kernel
+def sketch_of(
+    fine: npt.NDArray[Any],
+    means: npt.NDArray[Any],
+    counts: npt.NDArray[Any],
+    combs: F32,
+    n: int,
+    sketch: I16,
+) -> Any:
+    """Scale both projections to sketch numbers; return the deviation of the block means."""
+    for j in range(32):
+        sketch[j] = narrow(fine[j] * np.sqrt(32.0 / n) / 0.3125 * 1024.0)
+    total = 0.0
+    for b in range(64):
+        means[b] = means[b] / max(1.0, counts[b])
+        total += means[b]
+    centre = total / 64
+    spread = 0.0
+    for b in range(64):
+        means[b] -= centre
+        spread += means[b] * means[b]
+    for k in range(16):
+        value = 0.0
+        for b in range(64):
+            value += combs[k, b] * means[b]
+        sketch[32 + k] = narrow(value / 8.0 / 0.3125 * 1024.0)
+    return np.sqrt(spread / 64) / 0.3125
+
+
+@kernel
+def fingerprint(
+    v: F32,
+    signs: F32,
+    buckets: npt.NDArray[np.uint8],
+    combs: F32,
+    runs: I64,
+    counts: npt.NDArray[Any],
+    cells: npt.NDArray[np.uint32],
+    salts: U64,
+    dims: I64,
+    shifts: I64,
+    q: npt.NDArray[np.int32],
+    marks: U64,
+    sketch: I16,
+) -> Any:
+    """Make the sketch and the marks (from the second on) of cells in units of the range.
+
+    Returns:
+        The deviation of the block means, in sketch units.
+    """
+    fine = np.empty(32)
+    means = np.empty(64)
+    project(v, signs, buckets, fine)
+    lowpass(v, runs[0], runs[1], runs[2], means)
+    coarse = sketch_of(fine, means, counts, combs, len(v), sketch)
+    levels(v, q)
+    for i in range(1, 8):
+        marks[i] = np.uint64(0)
+    blocks(q, cells, salts, marks, 6)
+    roll(q, salts, marks, 6, 8)
+    locality(sketch, dims[:30], shifts[:30], 10, 1024, salts, marks, 8)
+    locality(sketch, dims[30:], shifts[30:], 8, 1024, salts[3:], marks, 11)
+    return coarse
