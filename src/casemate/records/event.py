@@ -6,8 +6,11 @@ from typing import Literal
 
 import msgspec
 
-EventKind = Literal["inference", "refused", "failed", "bypassed", "gap", "started", "stopped"]
-"""`refused`: the guard answered itself. `failed`: the upstream did not answer. `bypassed`: served
+EventKind = Literal[
+    "inference", "answered", "refused", "failed", "bypassed", "gap", "started", "stopped"
+]
+"""`answered`: the answer to an `inference` that was written before it, as it was slow; both have
+the same `request` and `row`, and the measures of this one are complete. `refused`: the guard answered itself. `failed`: the upstream did not answer. `bypassed`: served
 without being read or looked at. `gap`: events that were lost or a time nobody was looking."""
 Decision = Literal[
     "pass", "coarsen", "delay", "refuse", "route", "review", "step-up", "cluster-answer", "decoy"
@@ -95,7 +98,7 @@ class Event(
     bytes_in: int = 0
     bytes_out: int = 0
     input_digest: str | None = None
-    """32 hex digits, keyed BLAKE2b-128 of the row's bytes, keyed per subject."""
+    """32 hex digits, the first half of SHA-256 of the row's bytes, keyed per subject."""
     output_digest: str | None = None
     served_digest: str | None = None
     """Digest of the answer the caller got, where it is not the model's own."""
@@ -118,7 +121,8 @@ class Event(
     newest_row: int | None = None
     """Time of its newest training row, likewise."""
     lost: int = 0
-    """`gap` and `bypassed`: how many requests it stands for."""
+    """`gap` and `bypassed`: how many requests it stands for. A gap that stands in the place of
+    events which had their sequences already has as many `rows`, and the next event comes after."""
     until: int | None = None
     """`gap`: its end; `at` is its beginning."""
     note: str | None = None

@@ -92,6 +92,19 @@ def decode_request(body: bytes) -> Answer:
     return _decode(body, *_REQUEST)
 
 
+def decode_names(body: bytes) -> tuple[str, str]:
+    """Read the model and the version a ModelInferRequest asks, the last of each as protobuf does.
+
+    Raises:
+        FormatError: Not the message.
+    """
+    names = {1: "", 2: ""}
+    for number, kind, _, data in protobuf.fields(body):
+        if number in names and kind == protobuf.BYTES:
+            names[number] = protobuf.text(data)
+    return names[1], names[2]
+
+
 def decode_response(body: bytes) -> Answer:
     """Read the tensors of a ModelInferResponse; see `decode_request`."""
     return _decode(body, *_RESPONSE)

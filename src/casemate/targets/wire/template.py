@@ -84,7 +84,7 @@ def decode_response(message: Message, path: str = "") -> Answer:
         FormatError: Not JSON, or nothing at that path.
         LimitExceeded: Nested too deeply.
     """
-    return predictions.decode(_follow(message.body, steps(path), path))
+    return predictions.decode(follow(message.body, steps(path), path))
 
 
 def steps(path: str) -> tuple[str | int, ...]:
@@ -105,19 +105,26 @@ def steps(path: str) -> tuple[str | int, ...]:
     return tuple(found)
 
 
-def _follow(raw: bytes | msgspec.Raw, way: tuple[str | int, ...], path: str) -> bytes:
+def follow(raw: bytes | msgspec.Raw, way: tuple[str | int, ...], path: str = "") -> bytes:
+    """Return the JSON that stands at the end of some steps into a body.
+
+    Raises:
+        FormatError: Not JSON, or nothing there.
+        LimitExceeded: Nested too deeply.
+    """
     for position, step in enumerate(way):
         if step == "*":
             rest = way[position + 1 :]
             parts = numbers.parse(raw, list[msgspec.Raw])
-            return b"[" + b",".join(_follow(part, rest, path) for part in parts) + b"]"
+            return b"[" + b",".join(follow(part, rest, path) for part in parts) + b"]"
         try:
             if isinstance(step, int):
                 raw = numbers.parse(raw, list[msgspec.Raw])[step]
             else:
                 raw = numbers.parse(raw, dict[str, msgspec.Raw])[step]
         except (KeyError, IndexError, FormatError) as error:
-            raise FormatError(f"the answer has nothing at '{path[:60]}'") from error
+            said = path[:60] or ".".join(map(str, way))[:60]
+            raise FormatError(f"there is nothing at '{said}'") from error
     return bytes(raw)
 
 

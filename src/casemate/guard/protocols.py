@@ -1,0 +1,160 @@
+"""From the bytes of a request and its answer to an exchange, by the protocol of the route.
+
+Strict: where servers may read a body in two ways it is not read at all, and the guard says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from casemate.errors import FormatError
+from casemate.guard import invocations, shaping, templates
+from casemate.guard.strict import refuse_doubles
+from casemate.targets.wire import chat, mlflow, oip, oip_grpc, sagemaker, template, tfserving
+from casemate.targets.wire.tensor import Answer, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from casemate.guard.routes import Route
+    from casemate.guard.shaping import Inputs, Outputs
+
+_SINGLE = ("content-type", "content-length", "content-encoding", oip.HEAD)
+_JSON = ("", "application/json", "text/json", "text/plain", "application/x-www-form-urlencoded")
+
+
+class Question(NamedTuple):
+    """A request, read."""
+
+    protocol: str
+    """What the event says: `oip`, `oip-binary`, `oip-grpc`, `tfserving`, `mlflow` ..."""
+    model: str
+    version: str | None
+    inputs: Inputs
+    streams: bool = False
+    """Whether the caller wants the answer piece by piece."""
+
+
+def content_type(headers: Mapping[str, str]) -> str:
+    """Return the media type of a body in lower case, without parameters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def refuse_repeated(headers: Mapping[str, str], given: tuple[tuple[str, str], ...]) -> None:
+    """Raise FormatError if a header that says how to read the body stands there twice."""
+    if len(headers) == len(given):
+        return
+    for name in _SINGLE:
+        if sum(one == name for one, _ in given) > 1:
+            raise FormatError(f"the header {name} more than once")
+
+
+def question(route: Route, headers: Mapping[str, str], body: bytes) -> Question:
+    """Read a request.
+
+    Args:
+        route: Where it belongs.
+        headers: By name in lower case.
+        body: Plain, within its limit.
+
+    Raises:
+        FormatError: Not the protocol, or a body with two meanings.
+        LimitExceeded: Too large or too deep.
+    """
+    kind = content_type(headers)
+    message = Message(body, kind, headers)
+    model, version = route.model, route.version
+    match route.protocol:
+        case "oip" if kind == "application/grpc" or kind.startswith("application/grpc+"):
+            return _grpc(route, body)
+        case "oip-grpc":
+            return _grpc(route, body)
+        case "oip":
+            head = headers.get(oip.HEAD)
+            if head is None:
+                _refuse_other(kind)
+                refuse_doubles(body)
+                found = oip.decode_request(message)
+            else:
+                found = oip.decode_request(message)
+                refuse_doubles(body[: int(head)])
+            name = "oip" if head is None else "oip-binary"
+            return Question(name, model, version, shaping.inputs(found, flat_is_one=True))
+        case "tfserving":
+            refuse_doubles(body)
+            return Question(
+                "tfserving", model, version, shaping.inputs(tfserving.decode_request(message))
+            )
+        case "mlflow" | "sagemaker" | "invocations":
+            name, found_inputs = invocations.read(message, route.protocol)
+            return Question(name, model, version, found_inputs)
+        case "json":
+            refuse_doubles(body)
+            if route.place is None:
+                raise FormatError("a route of templated JSON without a template")
+            return Question("json", model, version, templates.read(route.place, body))
+        case "chat":
+            refuse_doubles(body)
+            asked = chat.decode_request(message)
+            inputs = shaping.Inputs(len(asked.texts), texts=asked.texts)
+            return Question("chat", route.table.model or asked.model, version, inputs, asked.stream)
+    raise FormatError(f"the protocol {route.protocol!r} is not read")
+
+
+def answer(
+    asked: Question, route: Route, headers: Mapping[str, str], body: bytes
+) -> tuple[Answer, Outputs]:
+    """Read the answer to a question: its parts as they travelled, and what they say of each row.
+
+    Raises:
+        FormatError: Not the protocol.
+        LimitExceeded: Too large or too deep.
+    """
+    message = Message(body, content_type(headers), headers)
+    rows = asked.inputs.rows
+    match asked.protocol:
+        case "oip" | "oip-binary":
+            found = oip.decode_response(message)
+        case "oip-grpc":
+            found = oip_grpc.decode_response(unframed(body))
+        case "tfserving":
+            found = tfserving.decode_response(message)
+        case "mlflow":
+            found = mlflow.decode_response(message)
+        case "sagemaker":
+            found = sagemaker.decode_response(message, rows)
+        case "json":
+            found = template.decode_response(message, route.table.answer or "")
+        case "chat":
+            found = chat.decode_response(message)
+        case other:
+            raise FormatError(f"the protocol {other!r} is not read")
+    return found, shaping.outputs(found, rows, route.table.output)
+
+
+def unframed(body: bytes) -> bytes:
+    """Return the one message of a gRPC body: a flag, four bytes of length, the message.
+
+    Raises:
+        FormatError: Several messages, a compressed one, or another length than it says.
+    """
+    if len(body) < 5 or int.from_bytes(body[1:5], "big") != len(body) - 5:
+        raise FormatError("not one whole gRPC message")
+    if body[0]:
+        raise FormatError("a compressed gRPC message, which is not read")
+    return body[5:]
+
+
+def _grpc(route: Route, body: bytes) -> Question:
+    plain = unframed(body)
+    model, version = oip_grpc.decode_names(plain)
+    found = shaping.inputs(oip_grpc.decode_request(plain), flat_is_one=True)
+    return Question(
+        "oip-grpc", route.table.model or model, route.table.version or version or None, found
+    )
+
+
+def _refuse_other(kind: str) -> None:
+    # Servers read JSON whatever its type says, but not what says it is something else.
+    if kind not in _JSON and not kind.endswith("+json"):
+        raise FormatError(f"a body of the type {kind[:60]!r}")
