@@ -102,7 +102,7 @@ def passed(one: Guard, asked: Call, reply: Reply, after: int = 1000) -> tuple[Re
 class Judge:
     """Measures what it was told to; remembers what it saw."""
 
-    measures: Measures = Measures()
+    measures: Measures = field(default_factory=Measures)
     seen: list[Any] = field(default_factory=list)
     raises: str = ""
 

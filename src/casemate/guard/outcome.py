@@ -137,7 +137,8 @@ class Outcome:
                 ask.note = f"the answer cannot be changed: {error}"[:300]
                 self._unchanged(ask)
                 return self._closed(ask, _Served(reply, true, blank))
-        self._charge(ask, _bits(found, exchange.rows, served.body, ask.measured))
+        if any(step.charge is not None for step in ask.steps):
+            self._charge(ask, _bits(found, exchange.rows, served.body, ask.measured))
         return _Served(served, true, digests)
 
     def _unchanged(self, ask: Ask) -> None:

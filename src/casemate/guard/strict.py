@@ -7,6 +7,7 @@ another input than the model.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from casemate.errors import FormatError, LimitExceeded
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FEW = 64
+_COLON = re.compile(rb"\s*:")
 
 
 def refuse_doubles(body: bytes) -> None:
@@ -40,6 +42,11 @@ def refuse_doubles(body: bytes) -> None:
 
 def _few(parts: list[bytes]) -> None:
     # Between quotes the odd parts are text and the even ones structure; no quote is escaped.
+    names = [
+        parts[at] for at in range(1, len(parts) - 1, 2) if _COLON.match(parts[at + 1]) is not None
+    ]
+    if len(set(names)) == len(names):
+        return
     open_: list[set[bytes]] = []
     for index, part in enumerate(parts):
         if index % 2 == 0:
@@ -48,7 +55,7 @@ def _few(parts: list[bytes]) -> None:
                     open_.append(set())
                 elif open_:
                     open_.pop()
-        elif open_ and index + 1 < len(parts) and parts[index + 1].lstrip()[:1] == b":":
+        elif open_ and index + 1 < len(parts) and _COLON.match(parts[index + 1]):
             if part in open_[-1]:
                 raise FormatError(f"the member {part[:40].decode('utf-8', 'replace')!r} twice")
             open_[-1].add(part)
