@@ -11,14 +11,26 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 import casemate
-from casemate.cli import assess, attack, ci, explain, gate, init, report, rules, scan, threats
+from casemate.cli import (
+    assess,
+    attack,
+    ci,
+    explain,
+    gate,
+    init,
+    report,
+    rules,
+    scan,
+    threats,
+    verify,
+)
 from casemate.cli.terminal import printable
 from casemate.errors import CasemateError, CatalogError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-VERBS = (init, scan, threats, attack, assess, gate, report, explain, ci, rules)
+VERBS = (init, scan, threats, attack, assess, gate, report, explain, ci, rules, verify)
 
 _EPILOG = """\
 exit codes: 0 clean, 1 findings at or above the bar, 2 usage, 3 incomplete or interrupted

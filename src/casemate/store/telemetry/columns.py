@@ -20,7 +20,7 @@ from casemate.errors import StoreError
 from casemate.records.event import Event, Measures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 Row = tuple[Any, ...]
 
@@ -35,7 +35,8 @@ WRITER = COLUMNS.index("writer")
 SEQUENCE = COLUMNS.index("sequence")
 AT = COLUMNS.index("at")
 KIND = COLUMNS.index("kind")
-LOST = COLUMNS.index("lost")
+ROWS = COLUMNS.index("rows")
+NOTE = COLUMNS.index("note")
 UNSIGNED = frozenset({"marks", "cluster"})
 """Columns of unsigned 64-bit numbers."""
 _DEFAULTS = {
@@ -71,6 +72,11 @@ def event(row: Row) -> Event:
         **dict(zip(_EVENT[:_AT], row, strict=False)),
         **dict(zip(_EVENT[_AT + 1 :], row[_END:], strict=True)),
     )
+
+
+def following(row: Row) -> int:
+    """Return the sequence that follows a row: a gap stands in the place of `rows` events."""
+    return int(row[SEQUENCE]) + (max(1, row[ROWS]) if row[KIND] == "gap" else 1)
 
 
 def pack(event: Event) -> bytes:
@@ -122,8 +128,17 @@ def table(rows: Sequence[Row]) -> Any:
     import pyarrow as pa
 
     fields = schema()
-    columns: Iterable[Sequence[Any]] = zip(*rows, strict=True) if rows else repeat((), len(COLUMNS))
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, fields, strict=True)]
+    if not rows:
+        return fields.empty_table()
+    arrays = []
+    for values, field in zip(zip(*rows, strict=True), fields, strict=True):
+        # Most columns say the same in every row; to see that is cheaper than to convert them.
+        # Not zeros, whose signs compare equal, nor NaN, which equals nothing.
+        first = values[0]
+        if first != 0.0 and values.count(first) == len(values):
+            arrays.append(pa.repeat(pa.scalar(first, field.type), len(values)))
+        else:
+            arrays.append(pa.array(values, field.type))
     return pa.Table.from_arrays(arrays, schema=fields)
 
 
@@ -150,8 +165,3 @@ def _arrow(pa: Any, name: str, hint: Any) -> Any:
     if origin is types.UnionType:
         return kinds[next(part for part in typing.get_args(hint) if part is not type(None))]
     return kinds[hint]
-
-
-def defaults() -> Mapping[str, Any]:
-    """Return the values of columns that an older segment does not have."""
-    return _DEFAULTS

@@ -22,6 +22,7 @@ import msgspec
 from casemate.errors import StoreError
 from casemate.records.event import Event
 from casemate.store.telemetry.columns import COLUMNS, pack
+from casemate.store.telemetry.durable import sync_folder
 from casemate.store.telemetry.frames import frames
 from casemate.store.telemetry.leaves import Leaves
 from casemate.store.telemetry.sink import Receipt
@@ -292,7 +293,8 @@ class Journal:
 
     def _gap(self, first: int, number: int, begin: int, end: int) -> Event:
         return Event(
-            writer=self._writer, sequence=first, at=begin, until=end, kind="gap", lost=number,
+            writer=self._writer, sequence=first, at=begin, until=end, kind="gap",
+            lost=number, rows=number,
             note=f"events {first} to {first + number - 1} were dropped: "
             f"{self.trouble or 'the disk did not keep up'}",
         )  # fmt: skip
@@ -312,15 +314,6 @@ def _pieces(payloads: Sequence[bytes]) -> Iterator[tuple[int, int]]:
         if size >= _PIECE or place == len(payloads) - 1:
             yield begin, place + 1
             begin, size = place + 1, 0
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _packed(event: Event) -> bytes:

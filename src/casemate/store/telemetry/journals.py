@@ -14,7 +14,7 @@ import msgspec
 
 from casemate.errors import StoreError
 from casemate.records.event import Event
-from casemate.store.telemetry.columns import AT, COLUMNS, KIND, LOST, SEQUENCE, Row, row, unpack
+from casemate.store.telemetry.columns import AT, COLUMNS, SEQUENCE, Row, following, row, unpack
 from casemate.store.telemetry.frames import read
 from casemate.store.telemetry.journal import FOLDER, SUFFIX
 
@@ -49,8 +49,12 @@ class WriterJournal:
         """Set once there is nothing more to come."""
         self.start: int | None = None
         """Sequence the writer began with, once a header has been read."""
-        self.yielded: int | None = None
-        """Sequence of the last row yielded."""
+        self.told: int | None = None
+        """Sequence of the last row that `with_gaps` yielded."""
+        self.expected: int | None = None
+        """Sequence that comes next; kept by `with_gaps`."""
+        self.closed = False
+        """Whether what stands behind the last event has been told."""
         self.notes: list[str] = []
 
     def read(self, *, finished: bool = False) -> Iterator[Row]:
@@ -107,13 +111,12 @@ class WriterJournal:
                 except StoreError as error:
                     self.notes.append(f"{name} at byte {begin + frame.begin}: {error}")
                     continue
-                self.yielded = this[SEQUENCE]
                 yield this
 
     def _note(self, path: Path, payload: bytes) -> None:
         try:
             note: dict[str, Any] = msgspec.msgpack.decode(payload, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             self.notes.append(f"{path.name}: a note that cannot be read: {error}")
             return
         if "columns" in note:
@@ -131,65 +134,67 @@ def writers(folder: Path) -> list[str]:
     return sorted({name[: name.rfind("-")] for name in _names(folder / FOLDER, "w-")})
 
 
-def with_gaps(
-    writer: str, rows: Iterable[Row], expected: int | None, journal: WriterJournal
-) -> Iterator[Row]:
+def with_gaps(journal: WriterJournal, rows: Iterable[Row], sealed: int | None) -> Iterator[Row]:
     """Yield the rows of one writer in order, each hole between them filled with a gap event.
 
     Args:
-        writer: Whose they are.
-        rows: In the order of the journal; repeats are left out.
-        expected: Sequence awaited first; None for the one the writer began with.
-        journal: Where they come from; asked for its end once the rows are over.
+        journal: Where they come from; it remembers which sequence comes next.
+        rows: As `read` gave them; repeats are left out.
+        sealed: Sequence that follows what is sealed of this writer, None when nothing is.
     """
-    before: Row | None = None
+    last: Row | None = None
     for this in rows:
-        sequence = this[SEQUENCE]
-        if expected is None:
-            expected = sequence if journal.start is None else journal.start
-        if sequence < expected:
+        expected = _expected(journal, sealed, this[SEQUENCE])
+        if this[SEQUENCE] < expected:
             continue
-        if sequence > expected and not _accounted(before, sequence):
-            begin = this[AT] if before is None else before[AT]
-            yield _gap(
-                writer, expected, begin, max(this[AT], begin), sequence - expected,
-                f"events {expected} to {sequence - 1} are missing from the journal",
-            )  # fmt: skip
+        if this[SEQUENCE] > expected:
+            yield _missing(journal, last or this, expected, this[SEQUENCE])
+        journal.told = this[SEQUENCE]
         yield this
-        before, expected = this, sequence + 1
+        last = this
+        journal.expected = following(this)
     ended = journal.ended
-    expected = journal.start if expected is None else expected
-    if ended is None or expected is None:
+    if ended is None or journal.closed:
         return
-    if ended.upto is not None:
-        if ended.upto > expected and not _accounted(before, ended.upto):
-            begin = ended.at if before is None else before[AT]
-            yield _gap(
-                writer, expected, begin, max(begin, ended.at), ended.upto - expected,
-                f"events {expected} to {ended.upto - 1} are missing from the journal",
-            )  # fmt: skip
-        return
-    if before is not None and before[KIND] == "gap":
-        expected = before[SEQUENCE] + max(1, before[LOST])
-    begin = ended.at if before is None else before[AT]
-    yield _gap(
-        writer, expected, begin, max(begin, ended.at), 0,
-        "the writer stopped without notice; what it took in within the last 0.1 s may be lost",
-    )  # fmt: skip
+    journal.closed = True
+    expected = _expected(journal, sealed, ended.upto or 0)
+    if ended.upto is None:
+        begin = ended.at if last is None else last[AT]
+        journal.told = expected
+        yield _gap(
+            journal.writer, expected, begin, max(begin, ended.at), 0,
+            "the writer stopped without notice; what it took in within the last 0.1 s may be lost",
+        )  # fmt: skip
+        journal.expected = expected + 1
+    elif ended.upto > expected:
+        journal.told = expected
+        yield _missing(journal, last, expected, ended.upto)
+        journal.expected = ended.upto
 
 
-def _accounted(before: Row | None, sequence: int) -> bool:
-    return (
-        before is not None and before[KIND] == "gap" and sequence == before[SEQUENCE] + before[LOST]
-    )
+def _expected(journal: WriterJournal, sealed: int | None, otherwise: int) -> int:
+    if journal.expected is None:
+        journal.expected = otherwise if journal.start is None else journal.start
+        if sealed is not None:
+            journal.expected = sealed
+    elif sealed is not None:
+        journal.expected = max(journal.expected, sealed)
+    return journal.expected
+
+
+def _missing(journal: WriterJournal, near: Row | None, first: int, upto: int) -> Row:
+    at = near[AT] if near else journal.ended.at if journal.ended else 0
+    note = f"events {first} to {upto - 1} are missing from the journal"
+    return _gap(journal.writer, first, at, at, upto - first, note)
 
 
 def _gap(writer: str, sequence: int, at: int, until: int, lost: int, note: str) -> Row:
     return row(
         Event(
-            writer=writer, sequence=sequence, at=at, until=until, kind="gap", lost=lost, note=note
+            writer=writer, sequence=sequence, at=at, until=until, kind="gap", lost=lost,
+            rows=max(1, lost), note=note,
         )
-    )
+    )  # fmt: skip
 
 
 def _names(place: Path, start: str) -> list[str]:

@@ -26,8 +26,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     writer: str
     first: int
-    last: int
-    """A gap that stands for several sequences counts with all of them."""
+    upto: int
+    """Sequence that comes next, in a later segment."""
     events: int
     ended: bool = False
     """Whether the writer has ended with it."""
@@ -100,7 +100,7 @@ def parse(text: bytes) -> Leaf:
     """
     try:
         return _decoder.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"not a leaf of the log: {error}") from error
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from casemate.store.telemetry.columns import COLUMNS, SEQUENCE, Row, event, rows, table
+from casemate.store.telemetry.columns import COLUMNS, SEQUENCE, WRITER, Row, event, rows, table
 from casemate.store.telemetry.journals import WriterJournal, with_gaps, writers
 from casemate.store.telemetry.leaves import Leaves, Segment
+from casemate.store.telemetry.segment import read_rows
 from casemate.store.telemetry.sql import Sandbox
 
 if TYPE_CHECKING:
@@ -65,25 +66,17 @@ class Telemetry:
         """
         position = dict(after)
         # Journals first: what a sealer moves meanwhile is then found in the segments.
-        found = {name: self._read_on(name, position.get(name)) for name in writers(self.folder)}
-        sealed = [
-            segment
-            for segment in self._leaves.segments()
-            if any(span.last > position.get(span.writer, -1) for span in segment.spans)
-        ]
-        for segment in sealed:
-            for this in self._rows_of(segment):
-                name, sequence = this[0], this[SEQUENCE]
-                if sequence > position.get(name, -1):
-                    position[name] = sequence
+        found = [self._read_on(name, position.get(name)) for name in writers(self.folder)]
+        for segment in self._leaves.segments():
+            if any(span.upto - 1 > position.get(span.writer, -1) for span in segment.spans):
+                for this in read_rows(self._leaves.path(segment)):
+                    if this[SEQUENCE] > position.get(this[WRITER], -1):
+                        position[this[WRITER]] = this[SEQUENCE]
+                        yield event(this)
+        for journal, fresh in found:
+            for this in self._filled(journal, fresh):
+                if this[SEQUENCE] > position.get(journal.writer, -1):
                     yield event(this)
-        for name, (journal, fresh) in found.items():
-            span = self._leaves.last(name)
-            last = max(position.get(name, -1), -1 if span is None else span.last)
-            if span is not None and span.ended and last >= span.last:
-                continue
-            expected = last + 1 if last >= 0 else None
-            yield from map(event, with_gaps(name, fresh, expected, journal))
 
     def sql(
         self, text: str, parameters: Sequence[Any] = ()
@@ -102,26 +95,22 @@ class Telemetry:
         return self._sandbox.query(files, unsealed, text, parameters)
 
     def _unsealed(self) -> Iterator[Row]:
-        found = [(name, WriterJournal(self.folder, name)) for name in writers(self.folder)]
-        read = [(name, journal, list(journal.read())) for name, journal in found]
+        found = [WriterJournal(self.folder, name) for name in writers(self.folder)]
+        read = [(journal, list(journal.read())) for journal in found]
         self._leaves.refresh()
-        for name, journal, fresh in read:
-            span = self._leaves.last(name)
-            if span is None or not span.ended:
-                yield from with_gaps(name, fresh, None if span is None else span.last + 1, journal)
+        for journal, fresh in read:
+            yield from self._filled(journal, fresh)
+
+    def _filled(self, journal: WriterJournal, fresh: Sequence[Row]) -> Iterator[Row]:
+        span = self._leaves.last(journal.writer)
+        if span is None or not span.ended:
+            yield from with_gaps(journal, fresh, None if span is None else span.upto)
 
     def _read_on(self, name: str, after: int | None) -> tuple[WriterJournal, list[Row]]:
         journal = self._journals.get(name)
-        if journal is None or journal.yielded != after:
+        if journal is None or journal.expected is None or journal.told != after:
             journal = self._journals[name] = WriterJournal(self.folder, name)
         return journal, list(journal.read())
-
-    def _rows_of(self, segment: Segment) -> Iterator[Row]:
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(self._leaves.path(segment)) as file:
-            for batch in file.iter_batches(_BATCH):
-                yield from rows(batch)
 
 
 def _may_hold(segment: Segment, wanted: Filter) -> bool:

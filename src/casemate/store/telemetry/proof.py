@@ -1,0 +1,135 @@
+"""Proof that one event is in the log, for somebody who has neither the log nor this program.
+
+Two inclusion paths (RFC 9162, 2.1.3): from the event to the root in its segment's leaf, and from
+that leaf to the root of a signed checkpoint. SHA-256 and an Ed25519 check are all it takes.
+"""
+
+from __future__ import annotations
+
+import binascii
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from casemate.errors import StoreError, UsageError
+from casemate.store.telemetry import merkle
+from casemate.store.telemetry.checkpoint import parse
+from casemate.store.telemetry.columns import SEQUENCE, WRITER, event, pack_row, unpack
+from casemate.store.telemetry.leaves import FILE, FOLDER, Leaves, Segment
+from casemate.store.telemetry.leaves import parse as parse_leaf
+from casemate.store.telemetry.segment import read_rows
+from casemate.store.telemetry.witness import Notes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from casemate.records.event import Event
+
+
+class Proof(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="proof",
+    tag="event/1",
+    forbid_unknown_fields=True,
+):
+    """What shows that an event is in a log, as it is written to a file in JSON."""
+
+    row: bytes
+    """MessagePack of the event's row: what is hashed."""
+    index: int
+    """Place of the event in its segment."""
+    path: bytes
+    """Hashes of 32 bytes each, from the event to the segment's root."""
+    leaf: str
+    """The segment's line in the log; its `root` and `events` count here."""
+    number: int
+    """Place of the leaf in the log."""
+    leaf_path: bytes
+    """From the leaf to the root of the checkpoint."""
+    checkpoint: str
+    """The signed note."""
+
+
+def prove(folder: Path, writer: str, sequence: int) -> Proof:
+    """Return the proof of a sealed event.
+
+    Raises:
+        UsageError: There is no such event, or it is not sealed yet.
+        StoreError: The log cannot be read.
+    """
+    leaves = Leaves(folder)
+    for segment in leaves.segments():
+        if any(s.writer == writer and s.first <= sequence < s.upto for s in segment.spans):
+            break
+    else:
+        raise UsageError(f"no event {writer}:{sequence} is sealed in {folder}")
+    rows = list(read_rows(leaves.path(segment)))
+    found = [i for i, row in enumerate(rows) if (row[WRITER], row[SEQUENCE]) == (writer, sequence)]
+    if not found:
+        raise UsageError(f"event {writer}:{sequence} was lost: a gap stands in its place")
+    packed = [pack_row(row) for row in rows]
+    notes, _ = Notes(folder / FOLDER).read()
+    if not notes:
+        raise StoreError(f"the log of {folder} has no checkpoint")
+    last = parse(notes[-1])
+    lines = (folder / FOLDER / FILE).read_bytes().splitlines()[: last.size]
+    if segment.number >= len(lines):
+        raise StoreError(f"segment {segment.number} is not signed yet")
+    return Proof(
+        row=packed[found[0]],
+        index=found[0],
+        path=b"".join(merkle.path([merkle.leaf(one) for one in packed], found[0])),
+        leaf=lines[segment.number].decode(),
+        number=segment.number,
+        leaf_path=b"".join(merkle.path([merkle.leaf(one) for one in lines], segment.number)),
+        checkpoint=last.note.decode(),
+    )
+
+
+def check(proof: Proof, key: Ed25519PublicKey) -> Event:
+    """Return the event a proof is for.
+
+    Raises:
+        StoreError: It proves nothing, or another key signed the checkpoint.
+    """
+    checkpoint = parse(proof.checkpoint.encode())
+    if not checkpoint.signed_by(key):
+        raise StoreError("the proof's checkpoint is not signed by the key")
+    text = proof.leaf.encode()
+    root = merkle.climb(merkle.leaf(text), proof.number, checkpoint.size, _steps(proof.leaf_path))
+    if root != checkpoint.root:
+        raise StoreError("the proof's leaf is not in the log")
+    leaf = parse_leaf(text)
+    if not isinstance(leaf, Segment):
+        raise StoreError("the proof's leaf is not of a segment")
+    root = merkle.climb(merkle.leaf(proof.row), proof.index, leaf.events, _steps(proof.path))
+    if root is None or root.hex() != leaf.root:
+        raise StoreError("the proof's event is not in the segment")
+    return event(unpack(proof.row))
+
+
+def to_json(proof: Proof) -> bytes:
+    """Return the proof as a file's bytes."""
+    return msgspec.json.format(msgspec.json.encode(proof), indent=2) + b"\n"
+
+
+def from_json(data: bytes) -> Proof:
+    """Read a proof.
+
+    Raises:
+        UsageError: Not one.
+    """
+    try:
+        return msgspec.json.decode(data, type=Proof)
+    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
+        raise UsageError(f"not a proof of an event: {error}") from error
+
+
+def _steps(path: bytes) -> list[bytes]:
+    if len(path) % 32:
+        raise StoreError("the proof's path is not of whole hashes")
+    return [path[at : at + 32] for at in range(0, len(path), 32)]
