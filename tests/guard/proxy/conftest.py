@@ -7,8 +7,9 @@ from tests.guard.proxy.running import FakeGuard, Running, Server, Setup
 def running():
     running = Running()
     yield running
+    errors = list(running.errors)
     running.close()
-    assert running.errors == []
+    assert errors == []
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from casemate.records.event import Event
 class Answered(NamedTuple):
     reply: object
     events: list
+    payloads: tuple = ()
 
 
 class FakeAsk:
@@ -26,6 +27,7 @@ class FakeAsk:
         self.action = action
         self.heard = []
         self.ended = False
+        self.changes = False
 
     def stream(self):
         return self
@@ -46,6 +48,7 @@ class FakeGuard:
         self.asks = []
         self.act = lambda call: Action("forward")
         self.change = lambda reply: reply
+        self.changes = False
         self.sequence = 0
 
     def event(self, **facts):
@@ -55,16 +58,24 @@ class FakeGuard:
     def ask(self, call):
         self.calls.append(call)
         self.asks.append(FakeAsk(call, self.act(call)))
+        self.asks[-1].changes = self.changes
         return self.asks[-1]
 
-    def answer(self, ask, reply, now, *, why=""):
+    def answer(self, ask, reply, now, *, why="", status=502):
+        reply = reply or ask.action.reply
         self.ends.append((ask.call, reply, why))
         kind = "failed" if reply is None else "inference"
         event = self.event(at=now, kind=kind, status=reply.status if reply else 0, note=why or None)
         return Answered(self.change(reply) if reply else None, [event])
 
     def bypass(self, n, now, why):
-        return self.event(at=now, kind="bypassed", lost=n, note=why)
+        return [self.event(at=now, kind="bypassed", lost=n, note=why)]
+
+    def due(self, now):
+        return []
+
+    def rest(self):
+        return []
 
 
 class Running:

@@ -19,6 +19,8 @@ IDLE = 75.0
 """Seconds a connection may stay open between two requests."""
 LINGER = 2.0
 """Seconds in which what a refused caller still sends is thrown away, so that it can read why."""
+THROWN = 16 << 20
+"""Bytes of it that are thrown away at most."""
 AHEAD = 64 * 1024
 """Bytes a caller may send ahead while its request is under way."""
 FOREVER = float("inf")
@@ -34,7 +36,8 @@ class Caller(asyncio.Protocol):
         self._head: Head | None = None
         self._body: Counted | Chunked | None = None
         self._relay: Relay | None = None
-        self._held = 0
+        self._held = self._thrown = 0
+        self._ended = False
         self._reading_paused = self._stalled = self._lingering = self._closing = False
         self._ahead = False
         self.deadline = FOREVER
@@ -69,7 +72,8 @@ class Caller(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A caller that closes its side while its request is under way still gets the answer."""
-        return self._relay is not None
+        self._ended = True
+        return self._relay is not None and self.scheme == "http"
 
     def pause_writing(self) -> None:
         """The caller does not read: stop reading the model server, and start the clock."""
@@ -88,6 +92,9 @@ class Caller(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Gather a request; what comes ahead of its turn waits."""
         if self._lingering or self._closing:
+            self._thrown += len(data)
+            if self._thrown > THROWN:
+                self.cut()
             return
         if self._relay is not None:
             self._buffer += data
@@ -170,7 +177,7 @@ class Caller(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        if not keep or self._proxy.closing:
+        if not keep or self._proxy.closing or (self._ended and not self._buffer):
             self._closing = True
             self.wait(self._proxy.settings.client_timeout)
             transport.close()

@@ -10,8 +10,9 @@ from casemate.guard.call import Action
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from casemate.guard.ask import Ask, Listener, Payload
     from casemate.guard.call import Call, Reply
-    from casemate.guard.guard import Ask, Guard, Listener
+    from casemate.guard.guard import Guard
     from casemate.records.event import Event
 
 FORWARD = Action("forward")
@@ -24,17 +25,20 @@ class Guarded:
     Args:
         guard: Decides and measures.
         record: Takes the events; must return at once.
+        capture: Takes payloads that are to be kept; likewise.
         count: Counts by name and label.
     """
 
     def __init__(
         self,
         guard: Guard,
-        record: Callable[[Sequence[Event]], None],
+        record: Callable[[Sequence[Event]], object],
+        capture: Callable[[Sequence[Payload]], None],
         count: Callable[[str, str], None],
     ) -> None:
         self._guard = guard
         self._record = record
+        self._capture = capture
         self._count = count
 
     def ask(self, call: Call) -> tuple[Ask | None, Action]:
@@ -46,39 +50,91 @@ class Guarded:
             return None, FORWARD
         return ask, ask.action
 
-    def answer(self, ask: Ask | None, reply: Reply | None, now: int, why: str = "") -> Reply | None:
-        """Tell the guard how a request ended; return the answer to serve."""
+    def answer(self, ask: Ask | None, reply: Reply, now: int) -> Reply:
+        """Tell the guard how a request was answered; return the answer to serve."""
         if ask is None:
             return reply
         try:
-            answered = self._guard.answer(ask, reply, now, why=why)
-            self._keep(answered.events)
+            answered = self._guard.answer(ask, None if reply is ask.action.reply else reply, now)
+            self._keep(answered.events, answered.payloads)
         except Exception as error:  # noqa: BLE001 - as above
             self.bypass(now, _words("an answer could not be looked at", error))
             return reply
         return answered.reply
 
-    def listen(self, ask: Ask | None, now: int) -> Listener | None:
-        """Return what hears a streamed answer; None when it cannot be heard."""
+    def failed(self, ask: Ask | None, now: int, why: str, status: int) -> None:
+        """Tell the guard that a request was not answered; 0 for a caller that has left."""
         if ask is None:
-            return None
+            return
         try:
-            return ask.stream()
+            answered = self._guard.answer(ask, None, now, why=why, status=status)
+            self._keep(answered.events, answered.payloads)
         except Exception as error:  # noqa: BLE001 - as above
-            self.bypass(now, _words("a streamed answer could not be looked at", error))
-            return None
+            self.bypass(now, _words("a failure could not be put on record", error))
+
+    def listen(self, ask: Ask | None) -> Ear:
+        """Return what hears an answer that is passed on piece by piece."""
+        return Ear(self, None if ask is None else ask.stream())
+
+    def tick(self, now: int) -> None:
+        """Let events leave that wait for slower ones; to be called every tenth of a second."""
+        try:
+            self._keep(self._guard.due(now), ())
+        except Exception:  # noqa: BLE001 - they leave with a later call
+            _log.exception("events could not be put on record")
+
+    def rest(self) -> None:
+        """Let all events leave, at the end."""
+        try:
+            self._keep(self._guard.rest(), ())
+        except Exception:  # noqa: BLE001 - the end must be reached
+            _log.exception("the last events could not be put on record")
+
+    def count_only(self, why: str) -> None:
+        """Count what goes on record otherwise: the request's own events still come."""
+        self._count("bypassed", why.partition(":")[0])
 
     def bypass(self, now: int, why: str, n: int = 1) -> None:
         """Put on record that requests were served without being looked at."""
         self._count("bypassed", why.partition(":")[0])
         try:
-            self._keep([self._guard.bypass(n, now, why)])
+            self._keep(self._guard.bypass(n, now, why), ())
         except Exception:  # noqa: BLE001 - the count above and the log remain
             _log.exception("a bypass could not be put on record: %s", why)
 
-    def _keep(self, events: Sequence[Event]) -> None:
+    def _keep(self, events: Sequence[Event], payloads: Sequence[Payload]) -> None:
         if events:
             self._record(events)
+        if payloads:
+            self._capture(payloads)
+
+
+class Ear:
+    """Hears an answer as it passes; deaf after its first failure."""
+
+    def __init__(self, guarded: Guarded, listener: Listener | None) -> None:
+        self._guarded = guarded
+        self._listener = listener
+
+    def feed(self, data: bytes) -> None:
+        """Hear the next bytes."""
+        if self._listener is not None:
+            try:
+                self._listener.feed(data)
+            except Exception as error:  # noqa: BLE001 - fails open
+                self._listener = None
+                self._failed(error)
+
+    def end(self) -> None:
+        """Hear the end."""
+        if self._listener is not None:
+            try:
+                self._listener.end()
+            except Exception as error:  # noqa: BLE001 - fails open
+                self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self._guarded.count_only(_words("a streamed answer could not be heard", error))
 
 
 def _words(what: str, error: Exception) -> str:

@@ -16,6 +16,7 @@ FIELDS = re.compile(rb"(?:" + TOKEN + rb":[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
 FIELD = re.compile(rb"([^:\r\n]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00")
 HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?")
+TABBED = re.compile(rb"\r\n(?:transfer-encoding|content-length|host):[^\r]*\t", re.IGNORECASE)
 LENGTH = re.compile(rb"[0-9]{1,18}")
 DOTS = re.compile(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:$|[/\\;]|%2f|%5c|%3b)", re.IGNORECASE)
 
@@ -95,6 +96,8 @@ def read_head(raw: bytes) -> Head:
         raise early(raw) or Refused(400, "a header field is malformed", "header-syntax")
     if method not in METHODS:
         raise Refused(501, "method not supported", "method")
+    if b"\t" in raw and TABBED.search(raw):
+        raise Refused(400, "a tab in a field that frames the body", "header-syntax")
     fields = tuple(FIELD.findall(raw, line.end()))
     if len(fields) > MAX_FIELDS:
         raise Refused(431, f"more than {MAX_FIELDS} header fields", "header-count")

@@ -16,6 +16,7 @@ from casemate.guard.proxy.upstream import Pool, read_address
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from casemate.guard.ask import Payload
     from casemate.guard.guard import Guard
     from casemate.guard.policy import GuardTable
     from casemate.records.event import Event
@@ -33,6 +34,7 @@ class Proxy:
         settings: `[guard]` of casemate.toml; `upstream` must be given.
         guard: Decides and measures; called from the event loop's thread, in order.
         record: Takes the events; must return at once and may raise.
+        capture: Takes payloads that the policy says to keep; likewise.
         clock: Microseconds since the epoch.
 
     Raises:
@@ -43,8 +45,9 @@ class Proxy:
         self,
         settings: GuardTable,
         guard: Guard,
-        record: Callable[[Sequence[Event]], None],
+        record: Callable[[Sequence[Event]], object],
         *,
+        capture: Callable[[Sequence[Payload]], None] = lambda _: None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         if settings.upstream is None:
@@ -54,7 +57,7 @@ class Proxy:
         self.address = read_address(settings.upstream)
         self.pool = Pool(upstream_context(settings))
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.guarded = Guarded(guard, record, self.count)
+        self.guarded = Guarded(guard, record, capture, self.count)
         self.closing = False
         self._tls = served_context(settings)
         self._callers: set[Caller] = set()
@@ -104,13 +107,15 @@ class Proxy:
         if self._watching is not None:
             self._watching.cancel()
         self.pool.close()
+        self.guarded.rest()
 
     async def _watch(self) -> None:
         """End what takes too long, with one look at every connection each time."""
         shortest = min(self.settings.timeout, self.settings.client_timeout)
         while True:
-            await asyncio.sleep(min(0.5, shortest / 4))
+            await asyncio.sleep(min(0.1, shortest / 4))
             now = self.now()
+            self.guarded.tick(self.clock())
             for caller in [each for each in self._callers if each.deadline < now]:
                 caller.overdue()
             self.pool.sweep(now)

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     import asyncio
 
     from casemate.guard.call import Action
-    from casemate.guard.guard import Listener
     from casemate.guard.proxy.caller import Caller
+    from casemate.guard.proxy.guarded import Ear
     from casemate.guard.proxy.heads import Head
     from casemate.guard.proxy.listening import Proxy
     from casemate.guard.proxy.upstream import Address, Upstream
 
 SAFE_AGAIN = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods that may be sent twice (RFC 9110 9.2.2)."""
-STREAM = "text/event-stream"
+STREAM = b"text/event-stream"
 WORDS = {
     502: "the model server did not answer properly",
     504: "the model server did not answer in time",
@@ -32,7 +32,7 @@ class Relay:
     """A request under way.
 
     In observe mode an answer is passed on as it comes and a copy is shown to the guard at its end.
-    When enforcing it is held until the guard has seen it, unless it is a stream of events.
+    It is held only where the guard may change it (`Ask.changes`) and it is no stream of events.
     """
 
     def __init__(self, proxy: Proxy, caller: Caller, head: Head, body: bytes) -> None:
@@ -59,8 +59,8 @@ class Relay:
         self._kind = ""
         self._copy = bytearray()
         self._out: list[bytes] = []
-        self._begun = self._held = self._streamed = self._overflown = False
-        self._listener: Listener | None = None
+        self._begun = self._held = False
+        self._ear: Ear | None = None
 
     def start(self) -> None:
         """Carry out what the guard decided."""
@@ -73,8 +73,7 @@ class Relay:
         self._timer = None
         action = self._action
         if action.kind == "answer" and action.reply is not None:
-            reply = self._proxy.guarded.answer(self._ask, action.reply, self._proxy.clock())
-            self._serve(reply or action.reply)
+            self._serve(self._proxy.guarded.answer(self._ask, action.reply, self._proxy.clock()))
             return
         self._address = self._where(action)
         self._send(again=False)
@@ -125,11 +124,12 @@ class Relay:
     ) -> None:
         """Take the head of the answer; decide whether the body is held or passed on."""
         self._status, self._reason, self._fields, self._kind = status, reason, fields, kind
-        types = [value for name, value in fields if name.lower() == b"content-type"]
-        self._streamed = bool(types) and types[0].lower().startswith(STREAM.encode())
-        if self._streamed:
-            self._listener = self._proxy.guarded.listen(self._ask, self._proxy.clock())
-        self._held = self._proxy.settings.mode == "enforce" and not self._streamed
+        if any(
+            name.lower() == b"content-type" and value.lower().startswith(STREAM)
+            for name, value in fields
+        ):
+            self._ear = self._proxy.guarded.listen(self._ask)
+        self._held = self._ear is None and self._ask is not None and self._ask.changes
         if not self._held:
             self._begin()
 
@@ -145,24 +145,26 @@ class Relay:
     def on_data(self, data: bytes) -> None:
         """Take a part of the body."""
         self._caller.wait(self._proxy.settings.timeout)
-        if self._listener is not None:
-            self._listener.feed(data)
-        elif not self._overflown:
+        if self._ear is not None:
+            self._ear.feed(data)
+        else:
             self._copy += data
             if len(self._copy) > self._proxy.settings.max_body:
-                self._overflow(data)
-                return
+                data = self._overflow(data)
         if not self._held:
             self._pass(data)
 
-    def _overflow(self, data: bytes) -> None:
-        """Give up looking: pass on what was held, and the rest as it comes."""
-        copy, self._copy, self._overflown = self._copy, bytearray(), True
-        if self._held:
-            self._held = False
-            self._begin()
-            data = bytes(copy)
-        self._pass(data)
+    def _overflow(self, data: bytes) -> bytes:
+        """Keep no more of the answer: from here on it is only heard as it passes."""
+        copy, self._copy = bytes(self._copy), bytearray()
+        self._ear = self._proxy.guarded.listen(self._ask)
+        self._ear.feed(copy)
+        if not self._held:
+            return data
+        self._held = False
+        self._proxy.guarded.count_only("an answer too large to be changed")
+        self._begin()
+        return copy
 
     def _pass(self, data: bytes) -> None:
         if self._kind in {"chunked", "close"} and not self._head.old:
@@ -179,22 +181,17 @@ class Relay:
     def on_end(self) -> None:
         """The answer is whole: let the guard see it, and finish."""
         self._upstream = None
-        now = self._proxy.clock()
-        reply = None if self._overflown else self._reply()
-        why = "the answer is too large to be looked at" if self._overflown else ""
+        if self._ear is not None:
+            self._ear.end()
+        reply = self._reply()
+        served = self._proxy.guarded.answer(self._ask, reply, self._proxy.clock())
         if self._held:
-            served = self._proxy.guarded.answer(self._ask, reply, now)
-            if served is None or served is reply or served == reply:
-                self._begin_whole()
-            else:
+            if served is not reply and served != reply:
                 self._serve(served)
                 return
-        else:
-            if self._listener is not None:
-                self._listener.end()
-            self._proxy.guarded.answer(self._ask, reply, now, why)
-            if self._kind in {"chunked", "close"} and not self._head.old:
-                self._out.append(b"0\r\n\r\n")
+            self._begin_whole()
+        if self._kind in {"chunked", "close"} and not self._head.old:
+            self._out.append(b"0\r\n\r\n")
         self.on_flush()
         self._finish(keep=self._head.keep)
 
@@ -202,8 +199,6 @@ class Relay:
         self._begin()
         if self._copy:
             self._pass(bytes(self._copy))
-        if self._kind in {"chunked", "close"} and not self._head.old:
-            self._out.append(b"0\r\n\r\n")
 
     def _reply(self) -> Reply:
         headers = tuple(
@@ -234,7 +229,7 @@ class Relay:
         if not self._over:
             self._over = True
             self._proxy.count("caller-left", "")
-            self._proxy.guarded.answer(self._ask, None, self._proxy.clock(), "the caller left")
+            self._proxy.guarded.failed(self._ask, self._proxy.clock(), "the caller left", 0)
 
     def pause(self, *, paused: bool) -> None:
         """The caller reads more slowly than the model server writes, or has caught up."""
@@ -254,7 +249,7 @@ class Relay:
         if self._over:
             return
         self._proxy.count("upstream-failed", counted)
-        self._proxy.guarded.answer(self._ask, None, self._proxy.clock(), f"upstream: {counted}")
+        self._proxy.guarded.failed(self._ask, self._proxy.clock(), f"upstream: {counted}", status)
         self._over = True
         if self._begun:
             self._caller.cut()  # the caller must see that the answer is not whole
