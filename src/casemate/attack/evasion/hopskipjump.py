@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from casemate.attack.evasion.borders import Border, per_row
-from casemate.attack.evasion.normals import normals
+from casemate.attack.evasion.normals import normals, share_out
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -70,19 +70,10 @@ def hopskipjump(
         if not len(rows):
             return
         wanted = int(probes * step**0.5)
-        count = _share_out(wanted, left, len(rows), SEARCH[norm], last=step == steps)
+        count = share_out(wanted, left, len(rows), SEARCH[norm], last=step == steps)
         fresh = normals(border, rows, at, count, _length(border, rows, at), band, rng)
         normal = MEMORY[norm] * normal + fresh
         at = _jump_l2(border, rows, at, normal) if norm == "l2" else _jump(border, rows, at, normal)
-
-
-def _share_out(wanted: int, left: Rows | None, n: int, search: int, *, last: bool) -> Rows:
-    """Return the probes of each row, so that no small rest of its budget is left over."""
-    if left is None:
-        return np.full(n, wanted)
-    able = left - search
-    spends_all = last | (able < wanted + 0.7 * (wanted + search))
-    return np.where(spends_all, able, wanted)
 
 
 def _length(border: Border, rows: Rows, at: Array) -> Doubles:

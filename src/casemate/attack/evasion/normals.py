@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     Doubles = npt.NDArray[np.float64]
 
 _CELLS = 1 << 23
+_TINY = 1e-12
+
+
+def share_out(wanted: int, left: Rows | None, n: int, search: int, *, last: bool) -> Rows:
+    """Return the probes of each row, so that no small rest of its budget is left over."""
+    if left is None:
+        return np.full(n, wanted)
+    able = left - search
+    spends_all = last | (able < wanted + 0.7 * (wanted + search))
+    return np.where(spends_all, able, wanted)
 
 
 def normals(
@@ -32,6 +42,8 @@ def normals(
     length: Doubles,
     band: int,
     rng: np.random.Generator,
+    *,
+    sphere: bool = False,
 ) -> Array:
     """Return the estimated normal (n, ...) of the border at `at`, towards the wrong side.
 
@@ -43,13 +55,16 @@ def normals(
         length: Euclidean length of a probe (n,).
         band: Frequencies per axis that a probe holds; 0: by the size of the image.
         rng: Source of the probes.
+        sphere: Ask about all probes at the distance of `at` from the input.
     """
     cells = max(1, at[0].size)
     out = np.zeros_like(at)
     size = max(1, _CELLS // (cells * max(1, int(count.max()))))
     for first in range(0, len(rows), size):
         part = slice(first, first + size)
-        out[part] = _normal(border, rows[part], at[part], count[part], length[part], band, rng)
+        out[part] = _normal(
+            border, rows[part], at[part], count[part], length[part], band, rng, sphere=sphere
+        )
     return out
 
 
@@ -61,11 +76,19 @@ def _normal(
     length: Doubles,
     band: int,
     rng: np.random.Generator,
+    *,
+    sphere: bool,
 ) -> Array:
     where = np.repeat(np.arange(len(rows)), count)
     code, probes = noise(at[:1], len(where), band, rng)
     probes *= per_row(length[where], probes)
     probes += at[where]
+    if sphere:
+        x = border.x[rows]
+        radius, now = border.distance(rows, at), border.distance(rows[where], probes)
+        probes -= x[where]
+        probes *= per_row(radius[where] / np.maximum(now, _TINY), probes)
+        probes += x[where]
     fooled, _ = border.ask(probes, rows[where])
     sign = np.where(fooled, 1.0, -1.0)
     starts = np.concatenate([[0], np.cumsum(count)[:-1]])
