@@ -27,11 +27,11 @@ CROWD = 64
 LINKED = 0.5
 """`near` from which on an input belongs to the nearest one's cluster."""
 # Columns of the table of clusters.
-SIZE, LAST, BEFORE, TOUCHED = 0, 1, 2, 3
+SIZE, LAST, BEFORE, TOUCHED, FIRST = 0, 1, 2, 3, 4
 # Columns of an input's own numbers.
 OWN, OWN_COARSE = 0, 1
 # Columns of its place on record; the event's sequence stands beside them.
-WRITER, LINE, WHO, LABEL = 0, 1, 2, 3
+WRITER, LINE, WHO, LABEL, PARENT = 0, 1, 2, 3, 4
 # Columns of a kernel's answer in numbers.
 NEAR, DELTA, COARSE_DELTA, TURN = 0, 1, 2, 3
 # ... and in whole numbers.
@@ -55,6 +55,7 @@ def cluster_at(ids: U64, state: I64, cluster: Any, clock: int, make: bool) -> An
     state[stalest, 1] = -1
     state[stalest, 2] = -1
     state[stalest, 3] = clock
+    state[stalest, 4] = -1
     return stalest
 
 
@@ -79,24 +80,24 @@ def score(
 ) -> float:
     """Return how near, 0 to 1, LINKED where any of three proofs of nearness is just met.
 
+    A small distance; a larger one with window marks in common; most window marks in common.
+
     Args:
         shared: Window marks in common.
         have: Window marks there are.
         delta: Relative distance.
         coarse: Relative distance of the block means.
-        limits: Distance, coarse distance, distance up to which the coarse one counts, share.
+        limits: Distance, what a whole share of marks adds to it, share from which on it does,
+            share that is proof by itself, coarse distance, largest distance for the last two.
     """
-    best = max(0.0, 1.0 - delta / (2.0 * limits[0]))
-    if limits[1] > 0.0 and delta <= limits[2]:
-        best = max(best, 1.0 - coarse / (2.0 * limits[1]))
-    if have >= 4:
-        share = shared / have
+    share = shared / have if have >= 4 else 0.0
+    reach = limits[0] + limits[1] * max(0.0, share - limits[2])
+    best = 1.0 - 0.5 * delta / reach if delta <= reach else 0.5 * reach / delta
+    if delta <= limits[5]:
         if share >= limits[3]:
-            found = 0.5 + 0.5 * (share - limits[3]) / max(1e-9, 1.0 - limits[3])
-        else:
-            found = 0.5 * share / limits[3]
-        if delta <= limits[4]:
-            best = max(best, found)
+            best = max(best, 0.5 + 0.5 * (share - limits[3]) / max(1e-9, 1.0 - limits[3]))
+        if limits[4] > 0.0:
+            best = max(best, 1.0 - 0.5 * coarse / limits[4])
     return float(min(best, 0.999999))
 
 
@@ -124,7 +125,7 @@ def seek(
         own: Its own spread, and that of its block means.
         line: Which model and shape it belongs to.
         shape: Fine numbers, coarse numbers, first and last window mark.
-        limits: See `score`; the cap of a sketch's difference last.
+        limits: See `score`; and the cap of a sketch's difference.
         before: Places to look at in any case: the caller's last inputs; -1 for none.
         table: Buckets of places and tags.
         sketches: By place.
@@ -184,11 +185,11 @@ def seek(
     both = shape[0] + shape[1]
     for c in range(count):
         place = candidates[c]
-        delta = distance(sketch, sketches[place], 0, fine, limits[5])
+        delta = distance(sketch, sketches[place], 0, fine, limits[6])
         delta /= max(own[0], owns[place, 0])
         coarse = 1e9
         if both > fine:
-            coarse = distance(sketch, sketches[place], fine, both, limits[5])
+            coarse = distance(sketch, sketches[place], fine, both, limits[6])
             coarse /= max(own[1], owns[place, 1])
         near = score(shares[c], have, delta, coarse, limits)
         if exact[place] == marks[0]:
@@ -197,13 +198,45 @@ def seek(
             coarse = 0.0
         elif delta == 0.0:
             delta = 1e-6
-        better = near > numbers[0] or (near == numbers[0] and delta < numbers[1])
-        if best < 0 or better:
+        linked = near >= 0.5
+        before_linked = numbers[0] >= 0.5
+        if best < 0 or (linked and not before_linked):
+            better = True
+        else:
+            better = linked == before_linked and delta < numbers[1]
+        if better:
             best = place
             numbers[0] = near
             numbers[1] = delta
             numbers[2] = coarse
     return best
+
+
+@kernel
+def nearer(
+    place: int,
+    marks: U64,
+    sketch: npt.NDArray[np.int16],
+    own: npt.NDArray[np.float32],
+    fine: int,
+    cap: float,
+    sketches: npt.NDArray[np.int16],
+    owns: npt.NDArray[np.float32],
+    exact: U64,
+    numbers: npt.NDArray[Any],
+) -> bool:
+    """Say whether a place is nearer than the nearest so far, and note its distance if so."""
+    if exact[place] == marks[0]:
+        delta = 0.0
+    else:
+        delta = distance(sketch, sketches[place], 0, fine, cap) / max(own[0], owns[place, 0])
+        delta = max(delta, 1e-6)
+    if delta >= numbers[1]:
+        return False
+    numbers[1] = delta
+    if delta == 0.0:
+        numbers[0] = 1.0
+    return True
 
 
 @kernel
@@ -282,7 +315,7 @@ def enter(
         places: See `seek`.
         members: Cluster by place.
         ids: Clusters with more than one member.
-        state: Their SIZE, LAST, BEFORE, TOUCHED.
+        state: Their SIZE, LAST, BEFORE, TOUCHED, FIRST.
         clock: Inputs stored so far, and inputs seen.
         numbers: NEAR, DELTA, COARSE_DELTA, TURN.
         whole: FOUND (place of the nearest), PLACE (its own), GROWN (size of its cluster); WHEN,
@@ -299,6 +332,20 @@ def enter(
         marks, sketch, own, record[2], shape, limits, before,
         table, sketches, owns, exact, places, numbers,
     )  # fmt: skip
+    if found >= 0 and numbers[0] >= 0.5:
+        # A crowded bucket may have lost the base of many tries; its children know it.
+        row = cluster_at(ids, state, members[found], clock[1], False)
+        for step in range(6):
+            if step < 3:
+                place = -1 if row < 0 else state[row, 4 if step == 0 else step]
+            else:
+                place = places[found, 4]
+            if place < 0 or place == found or places[place, 1] != record[2]:
+                continue
+            if members[place] == members[found] and nearer(
+                place, marks, sketch, own, shape[0], limits[6], sketches, owns, exact, numbers
+            ):
+                found = place
     whole[0] = found
     if found >= 0:
         whole[3] = sequences[found]
@@ -315,6 +362,7 @@ def enter(
         if state[row, 0] == 0:
             state[row, 0] = 1
             state[row, 1] = found
+            state[row, 4] = found
         state[row, 0] += 1
         state[row, 3] = clock[1]
         last = state[row, 1]
@@ -340,6 +388,7 @@ def enter(
         for j in range(3):
             places[place, j] = record[1 + j]
         places[place, 3] = -1
+        places[place, 4] = found if row >= 0 else -1
         store(table, marks, place)
     if row >= 0 and state[row, 1] != place:
         state[row, 2] = state[row, 1]
@@ -364,11 +413,11 @@ class Index:
         self.owns = np.zeros((capacity, 2), np.float32)
         self.exact = np.zeros(capacity, np.uint64)
         self.sequences = np.zeros(capacity, np.int64)
-        self.places = np.full((capacity, 4), -1, np.int32)
+        self.places = np.full((capacity, 5), -1, np.int32)
         self.members = np.zeros(capacity, np.uint64)
         families = max(1, -(-capacity // (4 * FAMILIES)))
         self.ids = np.zeros(families * FAMILIES, np.uint64)
-        self.state = np.zeros((families * FAMILIES, 4), np.int64)
+        self.state = np.zeros((families * FAMILIES, 5), np.int64)
         self.clock = np.zeros(2, np.int64)
         self.numbers = np.zeros(4)
         self.whole = np.zeros(6, np.int64)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from casemate.detect.inline.contract import Contract
     from casemate.records.exchange import Exchange
 
-CARRIED = (0, 1, 6, 8, 11)
+CARRIED = (0, *keyed.ENDS[:4])
 """Which marks an event carries: exact, in place, anywhere, whole, coarse."""
 LINES = 1024
 WRITERS = 4096
@@ -48,9 +48,9 @@ MOST_ROWS = 1 << 16
 TOKENS_FROM = 256
 NOT_FINITE = "no finite number"
 
-SIGNAL_LIMITS = np.array([0.2, 0.1, 1.2, 0.55, 1.5, 1e9])
-TABLE_LIMITS = np.array([0.15, 0.0, 0.0, 0.4, 1.0, 2048.0])
-TEXT_LIMITS = np.array([0.4, 0.0, 0.0, 0.3, 1.3, 1e9])
+SIGNAL_LIMITS = np.array([0.085, 0.35, 0.25, 0.66, 0.02, 1.5, 1e9])
+TABLE_LIMITS = np.array([0.15, 0.0, 0.0, 0.4, 0.0, 1.0, 2048.0])
+TEXT_LIMITS = np.array([0.4, 0.0, 0.0, 0.3, 0.0, 1.3, 1e9])
 """See `index.score`; a sketch's difference is capped by the last."""
 SIGNAL_SHAPE = np.array([keyed.FINE, keyed.LOW, 1, 1 + keyed.WINDOWS])
 TEXT_SHAPE = np.array([keyed.PRINT, 0, 1, keyed.MARKS])

@@ -146,33 +146,45 @@ def levels(v: F32, into: npt.NDArray[np.int32]) -> None:
 
 @kernel
 def blocks(
-    q: npt.NDArray[np.int32], cells: npt.NDArray[np.uint32], salts: U64, marks: U64, stop: int
+    q: npt.NDArray[np.int32],
+    depth: int,
+    cells: npt.NDArray[np.uint32],
+    salts: U64,
+    marks: U64,
+    start: int,
+    stop: int,
 ) -> None:
-    """Keep the smallest hashes of windows of 16 cells in place, 8 apart; flat ones say nothing."""
+    """Keep the smallest hashes of windows of 16 cells in place, 8 apart.
+
+    Flat windows say nothing: at least two cells must differ from those `depth` before them.
+    """
     before = np.uint64(0)
-    before_low = np.int32(0)
-    before_high = np.int32(0)
+    changes_before = 0
     for t in range(len(q) // 8):
         one = np.uint32(0)
         two = np.uint32(0)
-        low = q[8 * t]
-        high = low
+        changes = 0
         for j in range(8):
             cell = q[8 * t + j]
             one = np.uint32(one + np.uint32(cell) * cells[0, j])
             two = np.uint32(two + np.uint32(cell) * cells[1, j])
-            low = min(low, cell)
-            high = max(high, cell)
+            if 8 * t + j >= depth:
+                changes += cell != q[8 * t + j - depth]
         half = (np.uint64(one) << np.uint64(32)) | np.uint64(two)
-        if t > 0 and min(low, before_low) < max(high, before_high):
+        if t > 0 and changes + changes_before >= 2:
             h = mix(before * salts[3] + half * salts[4] + np.uint64(t) * salts[5] + salts[6])
-            keep(marks, 1, stop, h)
-        before, before_low, before_high = half, low, high
+            keep(marks, start, stop, h)
+        before, changes_before = half, changes
 
 
 @kernel
-def roll(q: npt.NDArray[np.int32], salts: U64, marks: U64, start: int, stop: int) -> None:
-    """Keep the smallest hashes of windows of 24 cells anywhere: they survive a shift."""
+def roll(
+    q: npt.NDArray[np.int32], depth: int, salts: U64, marks: U64, start: int, stop: int
+) -> None:
+    """Keep the smallest hashes of windows of 24 cells anywhere: they survive a shift.
+
+    At least three cells must differ from those `depth` before them, in the window.
+    """
     n = len(q)
     factor = salts[7]
     leaving = np.uint64(1)
@@ -186,23 +198,22 @@ def roll(q: npt.NDArray[np.int32], salts: U64, marks: U64, start: int, stop: int
         changes = 0
         for i in range(first, first + length):
             h = h * factor + np.uint64(q[i] + 1024)
-            if i > first and q[i] != q[i - 1]:
-                changes += 1
+            if i >= first + depth:
+                changes += q[i] != q[i - depth]
             if i >= first + 24:
                 h -= np.uint64(q[i - 24] + 1024) * leaving
-                if q[i - 23] != q[i - 24]:
-                    changes -= 1
+                changes -= q[i - 24 + depth] != q[i - 24]
             if i >= first + 23 and changes >= 3:
                 keep(marks, start, stop, mix(h * salts[8] + salts[9]))
 
 
 @kernel
 def locality(
-    sketch: I16, dims: I64, shifts: I64, each: int, width: int, salts: U64, marks: U64, start: int
+    sketch: I16, dims: I64, shifts: I64, width: int, salts: U64, marks: U64, start: int, stop: int
 ) -> None:
     """Hash groups of coordinates to grid cells of random offset (p-stable locality hashing)."""
-    groups = len(dims) // each
-    for g in range(groups):
+    each = len(dims) // (stop - start)
+    for g in range(stop - start):
         h = salts[10 + g]
         for j in range(g * each, g * each + each):
             cell = (np.int64(sketch[dims[j]]) + ((shifts[j] * width) >> 20)) // width
@@ -258,6 +269,8 @@ def fingerprint(
     dims: I64,
     shifts: I64,
     q: npt.NDArray[np.int32],
+    depth: int,
+    ends: I64,
     marks: U64,
     sketch: I16,
 ) -> Any:
@@ -272,10 +285,10 @@ def fingerprint(
     lowpass(v, runs[0], runs[1], runs[2], means)
     coarse = sketch_of(fine, means, counts, combs, len(v), sketch)
     levels(v, q)
-    for i in range(1, 8):
-        marks[i] = np.uint64(0)
-    blocks(q, cells, salts, marks, 6)
-    roll(q, salts, marks, 6, 8)
-    locality(sketch, dims[:30], shifts[:30], 10, 1024, salts, marks, 8)
-    locality(sketch, dims[30:], shifts[30:], 8, 1024, salts[3:], marks, 11)
+    marks[:] = np.uint64(0)
+    blocks(q, depth, cells, salts, marks, ends[0], ends[1])
+    roll(q, depth, salts, marks, ends[1], ends[2])
+    fine_dims = (ends[3] - ends[2]) * 10
+    locality(sketch, dims[:fine_dims], shifts[:fine_dims], 1024, salts, marks, ends[2], ends[3])
+    locality(sketch, dims[fine_dims:], shifts[fine_dims:], 1024, salts[3:], marks, ends[3], ends[4])
     return coarse

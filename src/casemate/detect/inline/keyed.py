@@ -16,11 +16,19 @@ if TYPE_CHECKING:
     U64 = npt.NDArray[np.uint64]
     F32 = npt.NDArray[np.float32]
 
-EXACT, BLOCKS, ROLLING, WHOLE, COARSE = 1, 5, 2, 3, 2
+EXACT, BLOCKS, ROLLING, WHOLE, COARSE = 1, 8, 4, 3, 2
 MARKS = EXACT + BLOCKS + ROLLING + WHOLE + COARSE
 """Marks of an input: of its bytes, of windows in place, of windows anywhere, of a projection of the
 whole, and of a projection of its block means."""
 WINDOWS = BLOCKS + ROLLING
+ENDS = (
+    EXACT,
+    EXACT + BLOCKS,
+    EXACT + WINDOWS,
+    EXACT + WINDOWS + WHOLE,
+    EXACT + WINDOWS + WHOLE + COARSE,
+)
+"""Where each family of marks ends."""
 FINE, LOW = 32, 16
 PRINT = FINE + LOW
 """Numbers kept of each input: a projection of it, and one of its block means."""
@@ -47,6 +55,8 @@ class Keyed(NamedTuple):
     """(LOW, GRID) rows of +1 and -1, as many of each, over block means."""
     dims: npt.NDArray[np.int64]
     """(WHOLE * WHOLE_DIMS + COARSE * COARSE_DIMS,) coordinates that each locality hash reads."""
+    ends: npt.NDArray[np.int64]
+    """ENDS."""
     shifts: npt.NDArray[np.int64]
     """Offset of each of them, a share of 2**20 of the width."""
 
@@ -90,5 +100,6 @@ def constants(key: bytes) -> Keyed:
         buckets=buckets,
         combs=combs,
         dims=np.concatenate([whole, coarse]).astype(np.int64),
+        ends=np.array(ENDS, np.int64),
         shifts=(numbers("shifts", count) & np.uint64((1 << 20) - 1)).astype(np.int64),
     )

@@ -52,20 +52,21 @@ def smallest(hashes: U64, count: int) -> U64:
     return np.concatenate([found, np.zeros(count - len(found), np.uint64)])
 
 
-def blocks(q: npt.NDArray[np.int32], cells: npt.NDArray[np.uint32], salts: U64) -> U64:
+def blocks(q: npt.NDArray[np.int32], depth: int, cells: npt.NDArray[np.uint32], salts: U64) -> U64:
     """Return the hashes of all windows in place that are not flat."""
     halves = q[: len(q) // 8 * 8].reshape(-1, 8)
     as_words = halves.astype(np.uint32)
     one, two = ((as_words * cells[row]).sum(1, dtype=np.uint32) for row in (0, 1))
     half = (one.astype(np.uint64) << _32) | two.astype(np.uint64)
-    low, high = halves.min(1), halves.max(1)
-    some = np.minimum(low[1:], low[:-1]) < np.maximum(high[1:], high[:-1])
+    changed = np.zeros(len(q), np.int64)
+    changed[depth:] = q[depth:] != q[:-depth]
+    changes = changed[: len(q) // 8 * 8].reshape(-1, 8).sum(1)
     place = np.arange(1, len(half), dtype=np.uint64)
     made = mix(half[:-1] * salts[3] + half[1:] * salts[4] + place * salts[5] + salts[6])
-    return made[some]
+    return made[changes[1:] + changes[:-1] >= 2]
 
 
-def roll(q: npt.NDArray[np.int32], salts: U64) -> U64:
+def roll(q: npt.NDArray[np.int32], depth: int, salts: U64) -> U64:
     """Return the hashes of all windows of 24 cells with at least three changes."""
     n = len(q)
     length = n if n <= 8192 else 96
@@ -79,18 +80,18 @@ def roll(q: npt.NDArray[np.int32], salts: U64) -> U64:
     for first in firsts:
         piece = q[first : first + length]
         windows = np.lib.stride_tricks.sliding_window_view(piece, 24)
-        changed = (windows[:, 1:] != windows[:, :-1]).sum(1) >= 3
+        changed = (windows[:, depth:] != windows[:, :-depth]).sum(1) >= 3
         chosen = (windows[changed].astype(np.int64) + 1024).astype(np.uint64)
         made.append(mix((chosen * powers).sum(1, dtype=np.uint64) * salts[8] + salts[9]))
     return np.concatenate(made)
 
 
-def locality(sketch: Any, dims: Any, shifts: Any, each: int, width: int, salts: U64) -> U64:
+def locality(sketch: Any, dims: Any, shifts: Any, groups: int, salts: U64) -> U64:
     """Return one hash per group of coordinates."""
-    cell = (sketch[dims].astype(np.int64) + ((shifts * width) >> 20)) // width
-    cells = cell.astype(np.uint64).reshape(-1, each)
+    cell = (sketch[dims].astype(np.int64) + ((shifts * 1024) >> 20)) // 1024
+    cells = cell.astype(np.uint64).reshape(groups, -1)
     h = salts[10 : 10 + len(cells)].copy()
-    for j in range(each):
+    for j in range(cells.shape[1]):
         h = mix(h ^ cells[:, j]) * salts[16]
     return mix(h)
 
@@ -113,6 +114,8 @@ def fingerprint(
     dims: npt.NDArray[np.int64],
     shifts: npt.NDArray[np.int64],
     q: npt.NDArray[np.int32],
+    depth: int,
+    ends: npt.NDArray[np.int64],
     marks: U64,
     sketch: npt.NDArray[np.int16],
 ) -> float:
@@ -130,8 +133,10 @@ def fingerprint(
     means -= means.mean()
     sketch[32:] = narrow(combs.astype(np.float64) @ means / 8.0 / 0.3125 * 1024.0)
     q[:] = np.floor(v * np.float32(5.0) + np.float32(0.5)).astype(np.int32)
-    marks[1:6] = smallest(blocks(q, cells, salts), 5)
-    marks[6:8] = smallest(roll(q, salts), 2)
-    marks[8:11] = locality(sketch, dims[:30], shifts[:30], 10, 1024, salts)
-    marks[11:13] = locality(sketch, dims[30:], shifts[30:], 8, 1024, salts[3:])
+    one, two, three, four, five = (int(end) for end in ends)
+    marks[one:two] = smallest(blocks(q, depth, cells, salts), two - one)
+    marks[two:three] = smallest(roll(q, depth, salts), three - two)
+    dims_of = (four - three) * 10
+    marks[three:four] = locality(sketch, dims[:dims_of], shifts[:dims_of], four - three, salts)
+    marks[four:five] = locality(sketch, dims[dims_of:], shifts[dims_of:], five - four, salts[3:])
     return float(np.sqrt(np.mean(means**2)) / 0.3125)

@@ -55,6 +55,8 @@ class Layout(NamedTuple):
     runs: npt.NDArray[np.int64]
     """(3, runs) start, stop and block of each run of cells in one block."""
     counts: npt.NDArray[np.float64]
+    depth: int
+    """Cells of a pixel, next to one another."""
 
 
 class Signals:
@@ -108,7 +110,7 @@ class Signals:
         k = self._keyed
         coarse = engine.fingerprint(
             v, self._signs, k.buckets, k.combs, layout.runs, layout.counts,
-            k.cells, salts, k.dims, k.shifts, q, marks, sketch,
+            k.cells, salts, k.dims, k.shifts, q, layout.depth, k.ends, marks, sketch,
         )  # fmt: skip
         marks[0] = self.digest(row, salts)
         spread = math.sqrt(max(0.0, squares / n - (total / n) ** 2)) / 0.3125
@@ -190,4 +192,4 @@ def layout_of(shape: tuple[int, ...]) -> Layout:
     stop = (lines * width)[:, None] + edges[1:][None, :]
     runs = np.stack([start.ravel() * depth, stop.ravel() * depth, block.ravel()]).astype(np.int64)
     counts = np.bincount(runs[2], runs[1] - runs[0], minlength=64).astype(np.float64)
-    return Layout(np.ascontiguousarray(runs), counts)
+    return Layout(np.ascontiguousarray(runs), counts, depth)
