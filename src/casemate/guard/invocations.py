@@ -129,7 +129,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Inputs:
             shaping.SEPARATOR.join("" if row[at] is None else str(row[at]) for at in words)
             for row in rows
         )
-    return Inputs(len(rows), x, tuple(names[at] for at in numeric), texts)
+    said = tuple(names[at] for at in numeric) if columns or words else ()
+    return Inputs(len(rows), x, said, texts)
 
 
 def _mixed(body: bytes) -> Inputs:

@@ -1,0 +1,182 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from casemate.errors import UsageError
+from casemate.guard.orders import Orders, seconds
+from casemate.guard.policy import RuleTable
+from casemate.records.event import Measures
+from casemate.records.order import Order, Scope
+from tests.guard.traffic import AT, KEYS, Judge, enforcing, guard, image, passed, policy, scored
+
+NOW = datetime.fromtimestamp(AT / 1e6, UTC)
+HOUR = 3_600_000_000
+REPLY = scored([[0.1, 0.9]])
+
+
+def order(action="block", ident="ord-1", lasts=timedelta(hours=1), **given):
+    scope = given.pop("scope", Scope())
+    return Order(
+        id=ident, at=NOW, expires=NOW + lasts, action=action, scope=scope, author="Eve",
+        reason="test", **given,
+    )  # fmt: skip
+
+
+def obeying(*orders, judge=None, **given):
+    made = guard(judge, **{"mode": "enforce", **given})
+    made.obey(orders)
+    return made
+
+
+def decision(made, call=None):
+    return passed(made, call or image(), REPLY)[1][0]
+
+
+def test_an_order_holds_until_it_expires_by_itself():
+    made = obeying(order())
+    assert (decision(made).decision, decision(made).order) == ("refuse", "ord-1")
+    assert decision(made, image()._replace(at=AT + HOUR - 1)).decision == "refuse"
+    assert decision(made, image()._replace(at=AT + HOUR)).decision == "pass"
+
+
+def test_an_order_can_be_undone():
+    made = obeying(order())
+    assert decision(made).decision == "refuse"
+    made.obey([order(), order("undo", "ord-2", undoes="ord-1")])
+    assert decision(made).decision == "pass"
+    made.obey([])
+    assert decision(made).decision == "pass"
+
+
+@pytest.mark.parametrize(
+    ("scope", "reaches"),
+    [
+        (Scope(), True),
+        (Scope(principal="ann"), True),
+        (Scope(principal="bob"), False),
+        (Scope(session="s"), False),
+        (Scope(cluster=7), True),
+        (Scope(cluster=8), False),
+        (Scope(model="digits"), True),
+        (Scope(model="other"), False),
+        (Scope(route="/v2/models/digits/infer"), True),
+        (Scope(principal="ann", cluster=8), False),
+    ],
+)
+def test_a_scope_must_match_in_every_part(scope, reaches):
+    made = obeying(order(scope=scope), judge=Judge(Measures(cluster=7)))
+    assert (decision(made).decision == "refuse") is reaches
+
+
+def test_in_observe_mode_an_order_is_recorded_and_not_carried_out():
+    made = obeying(order(), mode="observe")
+    ask = made.ask(image())
+    found = made.answer(ask, REPLY, AT + 1)
+    assert found.reply is REPLY
+    event = found.events[0]
+    assert (event.kind, event.decision, event.enforced) == ("inference", "refuse", False)
+
+
+@pytest.mark.parametrize("action", ["cluster-answer", "decoy"])
+def test_what_is_not_the_models_own_answer_needs_two_approvals(action):
+    settings = {"upstream": "http://127.0.0.1:1"} if action == "decoy" else {}
+    bare = order(action, settings=settings)
+    made = obeying(bare)
+    assert "approver" in made.misunderstood["ord-1"]
+    approved = order(action, approver="Ada", settings=settings)
+    closed = obeying(approved, judge=Judge(Measures(cluster=1, size=5)))
+    assert not closed.misunderstood
+    assert decision(closed).decision == "pass"
+    open_ = enforcing("log", Judge(Measures(cluster=1, size=5)))
+    open_.obey([approved])
+    assert decision(open_).decision == action
+
+
+@pytest.mark.parametrize(
+    ("action", "settings"),
+    [
+        ("rate", {"per_minutes": 3}),
+        ("rate", {"per_minute": "many"}),
+        ("rate", {"per_minute": -1}),
+        ("rate", {"per_minute": float("nan")}),
+        ("review", {"hold": 1}),
+        ("route", {}),
+    ],
+)
+def test_orders_that_cannot_be_understood_are_named_and_left_out(action, settings):
+    made = obeying(order(action, settings=settings), order("block", "ord-2"))
+    assert list(made.misunderstood) == ["ord-1"]
+    assert decision(made).order == "ord-2"
+    with pytest.raises(UsageError, match="rule-1"):
+        Orders([RuleTable(when="always", action=action, settings=settings)], KEYS)
+
+
+def test_a_rule_acts_on_the_sign_itself_and_for_its_time():
+    judge = Judge(Measures(signs=("query-burst",)))
+    made = enforcing("block", judge, when="query-burst", for_="10m")
+    assert decision(made).decision == "refuse"
+    judge.measures = Measures()
+    assert decision(made).decision == "refuse"
+    assert decision(made, image()._replace(headers=(("x-user", "bob"),))).decision == "pass"
+    assert decision(made, image()._replace(at=AT + 600_000_000)).decision == "pass"
+    assert not made._orders._raised
+
+
+def test_a_rule_by_cluster_follows_the_input_not_the_account():
+    judge = Judge(Measures(signs=("query-graph",), cluster=9))
+    made = enforcing("block", judge, when="query-graph", scope="cluster")
+    decision(made)
+    judge.measures = Measures(cluster=9)
+    assert decision(made, image()._replace(headers=(("x-user", "bob"),))).decision == "refuse"
+    judge.measures = Measures(cluster=10)
+    assert decision(made).decision == "pass"
+
+
+def test_a_rule_by_session_spares_callers_without_one():
+    judge = Judge(Measures(signs=("query-burst",)))
+    assert (
+        decision(enforcing("block", judge, when="query-burst", scope="session")).decision == "pass"
+    )
+
+
+def test_many_suspects_stay_within_bounds():
+    judge = Judge(Measures(signs=("query-burst",)))
+    made = enforcing("block", judge, when="query-burst")
+    made._orders._raised = {("principal", f"u{n}"): {} for n in range(1 << 16)}
+    decision(made)
+    assert len(made._orders._raised) == 1 << 16
+    assert decision(made).decision == "refuse"
+
+
+def test_rules_spare_a_declared_client_and_orders_do_not():
+    from casemate.guard.guard import Guard
+    from casemate.guard.policy import ClientTable
+
+    client = ClientTable(
+        name="lime", principals=("ann",), purpose="explainability", per_hour=2, reason="r"
+    )
+    rule = RuleTable(when="query-burst", action="block")
+    judge = Judge(Measures(signs=("query-burst",)))
+    made = Guard(
+        policy(mode="enforce", client=(client,), rule=(rule,)),
+        keys=KEYS, judge=judge, writer="w-0123456789abcdef",
+    )  # fmt: skip
+    assert [decision(made).decision for _ in range(3)] == ["pass", "pass", "refuse"]
+    again = Guard(policy(mode="enforce", client=(client,)), keys=KEYS, writer="w-0")
+    again.obey([order()])
+    event = decision(again)
+    assert (event.purpose, event.decision) == ("lime", "refuse")
+
+
+def test_durations():
+    assert [seconds(one) for one in ("45s", "30m", "1h", "7d", "2 w")] == [
+        45, 1800, 3600, 604800, 1209600,
+    ]  # fmt: skip
+    for bad in ("", "h", "1.5h", "1y", "-1h"):
+        with pytest.raises(UsageError):
+            seconds(bad)
+
+
+def test_a_rule_that_is_not_the_models_own_needs_its_approver():
+    with pytest.raises(UsageError, match="approver"):
+        Orders([RuleTable(when="always", action="cluster-answer")], KEYS)
