@@ -74,8 +74,8 @@ class Journal:
         """`_next` is the sequence awaited; events before `_synced` are durable."""
         self._queue: list[bytes] = []
         self._queued = 0
-        self._lost: tuple[int, int, int, int] | None = None
-        """First sequence, number, first `at` and last `at` of what was dropped."""
+        self._lost: Event | None = None
+        """The gap that stands for what was dropped since the last write."""
         self.dropped = 0
         """Events dropped so far, all of them in gap events or about to be."""
         self.trouble: str | None = None
@@ -176,8 +176,14 @@ class Journal:
     def _drop(self, events: Sequence[Event]) -> None:
         if not events:
             return
-        first, number, begin, _ = self._lost or (events[0].sequence, 0, events[0].at, 0)
-        self._lost = (first, number + len(events), begin, events[-1].at)
+        first = events[0] if self._lost is None else self._lost
+        upto = events[-1].sequence + 1
+        number = upto - first.sequence
+        self._lost = Event(
+            writer=self._writer, sequence=first.sequence, at=first.at, until=events[-1].at,
+            kind="gap", lost=number, rows=number, note=f"events {first.sequence} to {upto - 1} "
+            f"were dropped: {self.trouble or 'the disk did not keep up'}",
+        )  # fmt: skip
         self.dropped += len(events)
 
     def _run(self) -> None:
@@ -188,7 +194,7 @@ class Journal:
                 payloads, upto = self._queue, self._next
                 self._queue, self._queued = [], 0
                 if self._lost is not None:
-                    payloads.append(pack(self._gap(*self._lost)))
+                    payloads.append(pack(self._lost))
                     self._lost = None
                 self._wake.clear()
                 self._hurry.clear()
@@ -290,14 +296,6 @@ class Journal:
             raise
         self._file, self._path, self._opened = file, path, time.monotonic()
         self._offset = self._header = len(header)
-
-    def _gap(self, first: int, number: int, begin: int, end: int) -> Event:
-        return Event(
-            writer=self._writer, sequence=first, at=begin, until=end, kind="gap",
-            lost=number, rows=number,
-            note=f"events {first} to {first + number - 1} were dropped: "
-            f"{self.trouble or 'the disk did not keep up'}",
-        )  # fmt: skip
 
 
 def used(folder: Path, writer: str) -> bool:
