@@ -50,6 +50,12 @@ class World:
                     "near": 1 - float(away.min()), "near_to": self.ids[i],
                     "delta": float(away.min()), "flipped": self.labels[i] != label,
                 }  # fmt: skip
+        trail = self.steps.setdefault(cluster, [])
+        if len(trail) > 1:
+            now, then = x - trail[-1], trail[-1] - trail[-2]
+            size = np.linalg.norm(now) * np.linalg.norm(then)
+            measures["turn"] = float(now @ then / size) if size else None
+        trail.append(x)
         self.sizes[cluster] = self.sizes.get(cluster, 0) + 1
         measures |= {"cluster": cluster, "size": self.sizes[cluster]}
         for kept, value in zip(

@@ -6,64 +6,118 @@ a client spreads over many inputs, or over several guards, adds up here.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
+from casemate.detect.streams import SEARCH, stride
+
 if TYPE_CHECKING:
+    from casemate.detect.models import Place
     from casemate.detect.streams import Gain, Stream
     from casemate.records.event import Event
 
-FIRST, LAST, STREAMS = 24, 40, 32
+FIRST, LAST, STREAMS, LABELS, RUN = 24, 40, 32, 1000, 64
 
 
 class Account:
     """Counts and running evidence of one principal on one model."""
 
     __slots__ = (
-        "asked", "began", "broken", "declared", "descent", "falls", "first", "first_step", "flips",
-        "labels", "last", "last_at", "low", "marked", "near", "onset", "principal", "probing",
-        "repeats", "search", "since", "steps", "streams", "told",
+        "asked", "bases", "began", "broken", "descent", "first", "flips", "labels", "last",
+        "last_at", "length", "longest", "margins", "marked", "near", "norms", "onset", "principal",
+        "repeats", "run", "run_labels", "search", "since", "spoilt", "steps", "streams",
+        "sum_length", "sum_square", "turn", "turning",
     )  # fmt: skip
 
     def __init__(self, principal: str, marked: str | None, at: int) -> None:
         self.principal, self.marked = principal, marked
         self.began = self.last_at = at
-        self.asked = self.repeats = self.steps = self.flips = self.falls = self.broken = 0
-        self.declared: str | None = None
+        self.asked = self.repeats = self.steps = self.flips = self.bases = self.spoilt = 0
+        self.turn = -(1 << 40)
+        """Number of the model's input at which one of its own last stood for the present."""
         self.labels: dict[int, int] = {}
-        self.near = self.descent = self.search = self.probing = self.low = 0.0
+        self.margins: dict[int, int] = {}
+        self.norms: dict[int, int] = {}
+        """Tenths of usual margins and norms that its inputs fall in, repeats left out."""
+        self.near = self.broken = self.descent = self.search = self.turning = 0.0
         self.onset = 0
         """When the present run of near-duplicates began."""
         self.since = 0
         """Near-duplicates in that run."""
-        self.first_step = 0
+        self.sum_length = self.sum_square = 0.0
+        self.longest = 0
+        """Near-duplicates around the base that got most of them."""
+        self.length: float | None = None
+        self.run: list[tuple[str, int, int]] = []
+        """Writer, sequence and time of the inputs of the present search, while there is one."""
+        self.run_labels: set[int | None] = set()
         self.first: list[str] = []
         self.last: deque[str] = deque(maxlen=LAST)
         self.streams: dict[int, Stream] = {}
-        self.told: dict[str, int] = {}
+
+    def count(self, place: Place) -> None:
+        """Count an input that is no repeat."""
+        margin, norm, label = place
+        if margin >= 0:
+            self.margins[margin] = self.margins.get(margin, 0) + 1
+        if norm >= 0:
+            self.norms[norm] = self.norms.get(norm, 0) + 1
+        if label >= 0 and (label in self.labels or len(self.labels) < LABELS):
+            self.labels[label] = self.labels.get(label, 0) + 1
+
+    def stride(self, event: Event, delta: float) -> None:
+        """Weigh the distance of an input to its nearest against that of the one before.
+
+        A search begins with inputs too far from all others to be linked; their distances halve
+        all the same.
+        """
+        before, self.length = self.length, delta
+        if before is None:
+            return
+        gain = SEARCH[stride(before, delta, event.measures.turn)]
+        if self.search + gain <= 0:
+            if self.run:
+                self.run, self.run_labels, self.search = [], set(), 0.0
+            return
+        self.search += gain
+        if len(self.run) < RUN:
+            self.run.append((event.writer, event.sequence, event.at))
+        self.run_labels.add(event.measures.label)
 
     def step(self, event: Event, ident: str, stream: Stream, gain: Gain, near: float) -> None:
         """Add one near-duplicate; `near` is what it is worth by itself."""
-        if self.near <= 0 or not self.since:
-            self.onset, self.since, self.near = event.at, 0, 0.0
+        if self.near <= 0:
+            self.onset, self.since = event.at, 0
             self.first.clear()
             self.last.clear()
         self.near += near
         self.since += 1
         self.steps += 1
-        self.first_step = self.first_step or event.at
         self.flips += bool(event.measures.flipped)
         self.descent = max(0.0, self.descent + gain.descent)
-        self.search = max(0.0, self.search + gain.search)
-        self.probing = max(0.0, self.probing + gain.probing)
+        self.turning = max(0.0, self.turning + gain.turning)
+        length = event.measures.delta or 0.0
+        self.sum_length += length
+        self.sum_square += length * length
         if len(self.first) < FIRST:
             self.first.append(ident)
         else:
             self.last.append(ident)
         if stream.cluster not in self.streams:
+            self.bases += 1
             if len(self.streams) >= STREAMS:
                 del self.streams[next(iter(self.streams))]
             self.streams[stream.cluster] = stream
+        self.longest = max(self.longest, stream.principals.get(self.principal, 0))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the lengths of its steps over their mean; 0: all alike."""
+        if not self.steps or not self.sum_length:
+            return 0.0
+        mean = self.sum_length / self.steps
+        return math.sqrt(max(0.0, self.sum_square / self.steps - mean * mean)) / mean
 
     def evidence(self) -> tuple[str, ...]:
         """Return the ids kept of the present run: the first ones and the last."""

@@ -11,10 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from casemate.detect.rule import Limits, Rule, Seen, Sighting
-from casemate.detect.words import people, powers
+from casemate.detect.words import people, powers, shown
 
 if TYPE_CHECKING:
+    from casemate.detect.accounts import Account
+    from casemate.detect.models import Model
     from casemate.detect.streams import Stream
+    from casemate.records.event import Event
 
 DECLARED = 7.0
 """Extra evidence, in nats, against a client declared to explain or test the model."""
@@ -62,19 +65,19 @@ def boundary_search(limits: Limits, *, flips: int) -> Rule:
 
     def step(seen: Seen) -> Sighting | None:
         stream = seen.stream
-        best = max(stream.search, stream.probing, stream.hugging)
+        best = max(stream.search, stream.searches, stream.turning, stream.hugging)
         if best < _CHEAP or stream.flips < flips:
             return None
-        bar = _bar(limits, seen) + _THREE
+        bar = _bar(limits, seen) + _TESTS
         if best < bar:
             return None
         who = stream.who()
-        if best == stream.search:
-            how = "halving the step around the point where the label turns"
-        elif best == stream.probing:
-            how = "in steps of one length to both sides of the border"
-        else:
+        if best == stream.turning:
+            how = "starting again from the last input of the other label whenever the label turned"
+        elif best == stream.hugging:
             how = "staying where the model can hardly tell two labels apart"
+        else:
+            how = "halving the step on the line to the point where the label turns"
         return _sighting(
             stream,
             f"{people(who)} changed one input {stream.steps} times, {how}; the label turned "
@@ -84,11 +87,36 @@ def boundary_search(limits: Limits, *, flips: int) -> Rule:
             bar,
         )
 
-    return Rule(step=step)
+    def search(event: Event, account: Account, model: Model) -> Sighting | None:
+        """See a search from far off, before its steps are near-duplicates of anything."""
+        if account.search < _CHEAP or len(account.run_labels) < 2:
+            return None
+        declared = DECLARED if event.purpose is not None else 0.0
+        bar = limits.bar(model) + _TESTS + declared
+        if account.search < bar:
+            return None
+        ids = tuple(f"{writer}:{sequence}" for writer, sequence, _ in account.run)
+        return Sighting(
+            subject=f"search of {account.principal}",
+            message=(
+                f"{shown(account.principal)} asked {len(account.run)} inputs in a row, each about "
+                "half as far from the last as the one before, among "
+                f"{len(account.run_labels)} labels: a search for the point where the label turns."
+            ),
+            principals=(account.principal,),
+            began=account.run[0][2],
+            queries=len(account.run) + 1,
+            events=ids,
+            score=powers(account.search),
+            bar=powers(bar),
+            clusters=tuple(account.streams)[-4:],
+        )
+
+    return Rule(step=step, input=search)
 
 
-_THREE = 1.1
-"""The best of three tests: log 3 more."""
+_TESTS = 1.6
+"""The best of five tests needs log 5 more."""
 
 
 def _bar(limits: Limits, seen: Seen) -> float:
@@ -99,7 +127,8 @@ def _sighting(
     stream: Stream, message: str, who: tuple[str, ...], score: float, bar: float
 ) -> Sighting:
     return Sighting(
-        subject=f"stream {stream.cluster}",
+        # Told again each time that twice as many principals are in it.
+        subject=f"stream {stream.cluster} {len(who).bit_length()}",
         message=message,
         principals=who,
         began=stream.began,

@@ -7,7 +7,6 @@ that one client cannot teach the watch that what it does is usual. Red-team traf
 from __future__ import annotations
 
 import math
-import random
 from bisect import bisect_left
 from collections import deque
 from typing import TYPE_CHECKING
@@ -18,23 +17,34 @@ if TYPE_CHECKING:
     from casemate.detect.accounts import Account
     from casemate.records.event import Measures
 
-KEPT = 4096
-"""Inputs the baseline remembers, drawn evenly from all that counted."""
+KEPT = 2048
+"""Inputs a baseline is made of; the first that count, then it stands."""
 OF_ONE = 64
 """Most inputs of one principal that count."""
 ENOUGH = 200
 """Inputs before the baseline says anything."""
 LOW = 0.02
 """Share of usual inputs whose margin is `low` or less."""
+APART = 0.01
+"""Share of usual inputs that are nearer to an earlier one than ..."""
+CROWDED = 0.6
+"""... `apart` over this: the more inputs a guard remembers, the nearer is the nearest."""
 PEERS = 10
 """Principals before what is usual for a principal is known."""
-_REFRESH = 128
+RECENT = 1000
+"""Inputs that stand for the present."""
+SPREAD = 20
+"""One in so many inputs of the present may be of the same principal."""
+TENTHS = 10
+
+Place = tuple[int, int, int]
+"""Tenths of usual margins and of usual norms, and the label; -1 where not known."""
 
 
 class Baseline:
     """What usual inputs of a model look like, by its answers and by their own size."""
 
-    __slots__ = ("_cuts", "_due", "_random", "labels", "low", "margins", "norms", "seen")
+    __slots__ = ("_aparts", "_cuts", "_due", "apart", "labels", "low", "margins", "norms", "seen")
 
     def __init__(self) -> None:
         self.seen = 0
@@ -43,48 +53,44 @@ class Baseline:
         self.labels: dict[int, int] = {}
         self.low: float | None = None
         """Margin that usual inputs hardly ever fall below; None until enough were seen."""
-        self._random = random.Random(7)  # noqa: S311 - which inputs are kept is no secret
+        self.apart = 0.0
+        """Distance to the nearest earlier input that usual inputs hardly ever fall below."""
+        self._aparts: list[float] = []
         self._due = ENOUGH
-        self._cuts: dict[str, list[float]] = {}
+        self._cuts: tuple[list[float], list[float]] = ([], [])
 
     def add(self, m: Measures) -> None:
-        """Count one usual input."""
+        """Count one usual input, until there are enough for good."""
+        if self.seen >= KEPT:
+            return
         self.seen += 1
         if m.label is not None:
             self.labels[m.label] = self.labels.get(m.label, 0) + 1
         if m.margin is not None:
-            self._keep(self.margins, m.margin)
+            self.margins.append(m.margin)
         if m.norm is not None:
-            self._keep(self.norms, m.norm)
+            self.norms.append(m.norm)
+        if m.delta is not None and m.delta > 0:
+            self._aparts.append(m.delta)
         if self.seen >= self._due:
-            self.settle()
+            self._settle()
 
-    def _keep(self, values: list[float], value: float) -> None:
-        if len(values) < KEPT:
-            values.append(value)
-            return
-        place = self._random.randrange(self.seen)
-        if place < KEPT:
-            values[place] = value
-
-    def settle(self) -> None:
-        """Work out the quantiles anew."""
-        self._due = self.seen + max(_REFRESH, self.seen // 8)
-        self._cuts = {
-            name: cuts(values)
-            for name, values in (("margin", self.margins), ("norm", self.norms))
-            if len(values) >= ENOUGH
-        }
+    def _settle(self) -> None:
+        self._due = min(KEPT, 2 * self.seen)
+        self._cuts = _cuts(self.margins), _cuts(self.norms)
         if len(self.margins) >= ENOUGH:
             ordered = sorted(self.margins)
             self.low = ordered[max(0, math.ceil(LOW * len(ordered)) - 1)]
+        if len(self._aparts) >= ENOUGH:
+            self.apart = CROWDED * sorted(self._aparts)[int(APART * len(self._aparts))]
 
-    def place(self, m: Measures) -> tuple[int, int]:
-        """Return the tenths of usual inputs that margin and norm fall in; -1 where not known."""
-        margin, norm = self._cuts.get("margin"), self._cuts.get("norm")
+    def place(self, m: Measures) -> Place:
+        """Return where an input stands among the usual ones."""
+        margins, norms = self._cuts
         return (
-            bisect_left(margin, m.margin) if margin and m.margin is not None else -1,
-            bisect_left(norm, m.norm) if norm and m.norm is not None else -1,
+            bisect_left(margins, m.margin) if margins and m.margin is not None else -1,
+            bisect_left(norms, m.norm) if norms and m.norm is not None else -1,
+            -1 if m.label is None else m.label,
         )
 
     @property
@@ -93,47 +99,77 @@ class Baseline:
         return self.seen >= ENOUGH
 
 
-def cuts(values: list[float]) -> list[float]:
-    """Return the nine values that cut `values` into tenths."""
+def _cuts(values: list[float]) -> list[float]:
+    """Return the nine values that cut `values` into tenths, none where there are too few."""
+    if len(values) < ENOUGH:
+        return []
     ordered = sorted(values)
-    return [ordered[len(ordered) * i // 10] for i in range(1, 10)]
+    found = [ordered[len(ordered) * i // TENTHS] for i in range(1, TENTHS)]
+    # Answers of few different values, such as votes of a forest, have no tenths.
+    return found if len(set(found)) == len(found) else []
 
 
 class Model:
-    """What the watch knows of one model: its baseline, its peers, how much it has looked at."""
+    """What the watch knows of one model: its baseline, its callers, how much it has looked at."""
 
     __slots__ = (
-        "_near", "_shares", "accounts", "baseline", "began", "given", "inputs", "last_at", "name",
-        "steps", "told",
+        "_breaks", "_near", "_shares", "_spoilt", "accounts", "baseline", "began", "given",
+        "inputs", "last_at", "name", "recent", "steps",
     )  # fmt: skip
 
     def __init__(self, name: str, at: int, baseline: Baseline | None = None) -> None:
         self.name, self.began, self.last_at = name, at, at
         self.given = baseline is not None
         self.baseline = baseline or Baseline()
-        self.inputs = self.steps = self.accounts = 0
+        self.accounts: dict[str, Account] = {}
+        self.inputs = self.steps = 0
+        self.recent: deque[tuple[str, Place]] = deque(maxlen=RECENT)
+        """Who asked and where it stands, spread over principals."""
         self._shares: deque[float] = deque(maxlen=512)
+        self._spoilt: deque[float] = deque(maxlen=512)
         self._near = odds.bet(0.02, 0.6)
-        self.told: dict[str, int] = {}
+        self._breaks = odds.bet(0.02, 0.4)
 
     def usual(self, m: Measures, account: Account) -> None:
         """Count an input that is nobody's near-duplicate."""
         if account.asked <= OF_ONE and account.marked is None and not self.given:
             self.baseline.add(m)
 
+    def now(self, account: Account, place: Place) -> None:
+        """Count an input for the present, unless its principal has just had its turn."""
+        if self.inputs - account.turn >= SPREAD:
+            account.turn = self.inputs
+            self.recent.append((account.principal, place))
+
     def peer(self, account: Account) -> None:
-        """Learn how many near-duplicates a principal sends, at its tenth input."""
+        """Learn from a principal at its tenth input what principals send."""
         self._shares.append(account.steps / account.asked)
+        self._spoilt.append(account.spoilt / account.asked)
         if len(self._shares) >= PEERS:
-            ordered = sorted(self._shares)
-            usual = ordered[int(0.9 * len(ordered))]
-            self._near = odds.bet(min(0.5, max(0.02, usual)), max(0.6, min(0.9, usual + 0.3)))
+            usual = _usual(self._shares)
+            self._near = odds.bet(usual, max(0.6, min(0.95, usual + 0.3)))
+            usual = _usual(self._spoilt)
+            self._breaks = odds.bet(usual, max(0.4, min(0.95, usual + 0.3)))
 
     @property
     def near(self) -> odds.Bet:
         """What an input is worth for being, or not being, a near-duplicate."""
         return self._near
 
+    @property
+    def breaks(self) -> odds.Bet:
+        """What an input is worth for breaking, or keeping, the input contract."""
+        return self._breaks
+
     def bar(self, budget: float, tests: int, floor: float) -> float:
         """Return the evidence a test needs on this model, in nats."""
         return odds.bar(self.steps, self.last_at - self.began, budget, tests, floor)
+
+
+def _usual(shares: deque[float]) -> float:
+    """Return a share that hardly a principal exceeds for long: each counts once, whatever it sends.
+
+    Three times the mean, and at least what a quarter of them have.
+    """
+    ordered = sorted(shares)
+    return min(0.6, max(0.02, 3 * sum(ordered) / len(ordered), ordered[3 * len(ordered) // 4]))

@@ -24,26 +24,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from casemate.detect.verdicts import Conclusion
-    from casemate.records.event import Event
+    from casemate.records.event import Event, Measures
 
-ACCOUNTS, STREAMS, FIRSTS = 200_000, 50_000, 200_000
-"""Most accounts, streams and first inputs of clusters held; the longest silent goes first."""
+ACCOUNTS, STREAMS, FIRSTS = 100_000, 50_000, 200_000
+"""Most accounts of a model, streams and first inputs of clusters held; the oldest goes first."""
 AGAIN = 86_400 * 1_000_000
 """Microseconds after which a rule may speak of the same subject again."""
-_SLICE = 4096
-"""Events between two looks at the clock while feeding."""
+TENTH = 10
+"""The input of a principal at which the model learns from it what principals send."""
 _TICK = 60 * 1_000_000
 
 
 class _First(NamedTuple):
-    """The first input of a cluster."""
+    """An input that was nobody's near-duplicate."""
 
-    writer: str
-    sequence: int
+    cluster: int
     at: int
     label: int | None
     margin: float | None
-    principal: str
 
 
 class Watch:
@@ -66,9 +64,9 @@ class Watch:
         self.budget = Budget(pages)
         self.models: dict[tuple[str, str | None], Model] = {}
         self._given = dict(model_baselines or {})
-        self._accounts: dict[tuple[str, str, str | None], Account] = {}
         self._streams: dict[tuple[str, int, str | None], Stream] = {}
-        self._firsts: dict[tuple[str, int, str | None], _First] = {}
+        self._firsts: dict[str, _First] = {}
+        self._homes: dict[str, Stream] = {}
         self._campaigns = Campaigns()
         self._now = 0
         self._next_tick = 0
@@ -128,33 +126,46 @@ class Watch:
         model.inputs += 1
         if event.at > model.last_at:
             model.last_at = event.at
-        key = (name, event.principal, marked)
-        account = self._accounts.get(key)
+        account = model.accounts.get(event.principal)
         if account is None:
             account = Account(event.principal, marked, event.at)
-            if len(self._accounts) >= ACCOUNTS:
-                del self._accounts[next(iter(self._accounts))]
-            self._accounts[key] = account
-            model.accounts += 1
+            if len(model.accounts) >= ACCOUNTS:
+                del model.accounts[next(iter(model.accounts))]
+            model.accounts[event.principal] = account
         account.asked += 1
         account.last_at = event.at
-        account.declared = event.purpose
         self.record.count(m)
-        if m.near_to is None or m.size is None or m.size < 2:
+        if m.broken:
+            account.spoilt += 1
+            account.broken += model.breaks.yes
+        elif account.broken > 0:
+            account.broken = max(0.0, account.broken + model.breaks.no)
+        if m.delta:
+            account.stride(event, m.delta)
+        linked = m.size is not None and m.size > 1
+        if linked and m.delta == 0:
+            account.repeats += 1
+        elif linked or (m.delta is not None and 0 < m.delta < model.baseline.apart):
+            self._count(m, model, account)
+            self._near(event, model, account, out)
+        else:
             account.near = max(0.0, account.near + model.near.no)
             model.usual(m, account)
-            if m.cluster is not None:
-                self._remember(event, marked)
-        elif m.delta == 0:
-            account.repeats += 1
-        else:
-            self._near(event, model, account, out)
-        if account.asked == 10:
+            self._remember(event)
+            self._count(m, model, account)
+        if account.asked == TENTH:
             model.peer(account)
         for ident, rule in self._input:
             sighting = rule(event, account, model)
             if sighting is not None:
                 self._tell(ident, sighting, name, marked, out)
+
+    @staticmethod
+    def _count(m: Measures, model: Model, account: Account) -> None:
+        if model.baseline.ready:
+            place = model.baseline.place(m)
+            account.count(place)
+            model.now(account, place)
 
     def _baseline(self, name: str, marked: str | None) -> Baseline | None:
         """Red-team traffic is held against what is usual for everybody else."""
@@ -163,30 +174,24 @@ class Watch:
         everybody = self.models.get((name, None))
         return everybody.baseline if marked is not None and everybody is not None else None
 
-    def _remember(self, event: Event, marked: str | None) -> None:
+    def _remember(self, event: Event) -> None:
+        """Keep a first input, in case others follow it."""
         m = event.measures
+        if m.cluster is None:
+            return
         if len(self._firsts) >= FIRSTS:
             del self._firsts[next(iter(self._firsts))]
-        self._firsts[event.model, m.cluster or 0, marked] = _First(
-            event.writer, event.sequence, event.at, m.label, m.margin, event.principal
-        )
+        ident = f"{event.writer}:{event.sequence}"
+        self._firsts[ident] = _First(m.cluster, event.at, m.label, m.margin)
 
     def _near(self, event: Event, model: Model, account: Account, out: list[Detection]) -> None:
         m, marked = event.measures, event.marked
         model.steps += 1
-        key = (event.model, m.cluster or 0, marked)
-        stream = self._streams.get(key)
-        if stream is None:
-            first = self._firsts.pop(key, None)
-            if first is None:
-                stream = Stream(key[1], m.near_to or "", event.at)
-            else:
-                stream = Stream(key[1], f"{first.writer}:{first.sequence}", first.at)
-                stream.open(first.label, first.margin)
-            if len(self._streams) >= STREAMS:
-                del self._streams[next(iter(self._streams))]
-            self._streams[key] = stream
         ident = f"{event.writer}:{event.sequence}"
+        stream = self._stream(event, m.near_to or "", marked)
+        if len(self._homes) >= FIRSTS:
+            del self._homes[next(iter(self._homes))]
+        self._homes[ident] = stream
         gain: Gain = stream.add(event, ident, model.baseline.low)
         account.step(event, ident, stream, gain, model.near.yes)
         seen = Seen(event, account, stream, model)
@@ -194,6 +199,27 @@ class Watch:
             sighting = rule(seen)
             if sighting is not None:
                 self._tell(rule_id, sighting, event.model, marked, out)
+
+    def _stream(self, event: Event, parent: str, marked: str | None) -> Stream:
+        """Return the stream of the input that the event's is nearest to; a new one if it has none.
+
+        A step that is not linked by the guard may begin a cluster there, which joins the stream.
+        """
+        cluster = event.measures.cluster or 0
+        key = (event.model, cluster, marked)
+        stream = self._homes.get(parent) or self._streams.get(key)
+        if stream is None:
+            first = self._firsts.pop(parent, None)
+            if first is None:
+                stream = Stream(cluster, parent, event.at)
+            else:
+                stream = Stream(first.cluster, parent, first.at)
+                stream.open(first.label, first.margin)
+        if key not in self._streams:
+            if len(self._streams) >= STREAMS:
+                del self._streams[next(iter(self._streams))]
+            self._streams[key] = stream
+        return stream
 
     def _aside(self, event: Event, out: list[Detection]) -> None:
         self.record.aside(event)
