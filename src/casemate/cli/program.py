@@ -17,7 +17,9 @@ from casemate.cli import (
     ci,
     explain,
     gate,
+    guard,
     init,
+    redteam,
     report,
     rules,
     scan,
@@ -30,7 +32,21 @@ from casemate.errors import CasemateError, CatalogError, MissingExtra, UsageErro
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-VERBS = (init, scan, threats, attack, assess, gate, report, explain, ci, rules, verify)
+VERBS = (
+    init,
+    scan,
+    threats,
+    attack,
+    assess,
+    gate,
+    report,
+    explain,
+    ci,
+    guard,
+    rules,
+    redteam,
+    verify,
+)
 
 _EPILOG = """\
 exit codes: 0 clean, 1 findings at or above the bar, 2 usage, 3 incomplete or interrupted

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -94,7 +94,7 @@ class Book(Protocol):
         self,
         channel: str,
         seen: Mapping[str, bytes],
-        compose: Callable[[Sequence[_Waiting]], Sequence[Posted]],
+        compose: Callable[[Sequence[Any]], Sequence[Any]],
         *,
         now: int,
         again: int | None = None,

@@ -6,7 +6,7 @@ transaction: a page is neither lost nor decided twice, however many processes wa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +55,7 @@ class PageBook:
         self,
         channel: str,
         seen: Mapping[str, bytes],
-        compose: Callable[[Sequence[Waiting]], Sequence[Posted]],
+        compose: Callable[[Sequence[Any]], Sequence[Any]],
         *,
         now: int,
         again: int | None = None,

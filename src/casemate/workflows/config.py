@@ -131,6 +131,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     waivers: tuple[Waiver, ...] = ()
     digest: str | None = None
     """None when there is no file and the defaults hold."""
+    path: Path | None = None
+    """The file itself, likewise."""
 
 
 def find(start: Path) -> Path | None:
@@ -172,7 +174,7 @@ def read(path: Path | None = None) -> Loaded:
     _check(config, found.name)
     digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
     waivers = read_waivers(config.waiver)
-    return Loaded(config=config, root=found.parent, waivers=waivers, digest=digest)
+    return Loaded(config=config, root=found.parent, waivers=waivers, digest=digest, path=found)
 
 
 def _check(config: Config, name: str) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from casemate.errors import CasemateError, UsageError
+from casemate.records.duration import seconds
 from casemate.records.make import make, new_id
 from casemate.records.order import Order, Scope
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 AGAIN = 3600 * 1_000_000
 """Microseconds of events that a new process reads again, so that it knows what is going on."""
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOST_ORDERS = 20
 """Principals of one detection that get an order of their own; a larger campaign needs a person."""
 
@@ -71,7 +71,7 @@ class NearLine:
     def begin(self, now: int) -> None:
         """Skip what is older than an hour: it has been looked at, or is for a hunt to look at."""
         rows = self._query.sql(
-            'SELECT writer, max("sequence") FROM events WHERE at < ? GROUP BY writer',
+            'SELECT writer, max("sequence") FROM events WHERE "at" < ? GROUP BY writer',
             (now - AGAIN,),
         )[1]
         self._read = {str(writer): int(last) for writer, last in rows}
@@ -90,8 +90,8 @@ class NearLine:
         if found:
             self._job.add(*found)
             given = self._act(found, now)
-            if self._pager is not None:
-                self._pager.page(found, _moment(now))
+        if self._pager is not None:
+            self._pager.page(found, now)  # with nothing new too: pages may wait for delivery
         return Turn(len(events), found, tuple(given))
 
     def _act(self, found: Iterable[Detection], now: int) -> list[Order]:
@@ -137,7 +137,7 @@ def order_of(rule: RuleTable, found: Detection, scope: Scope, now: int) -> Order
         Order,
         id=new_id("ord"),
         at=at,
-        expires=at + duration(rule.for_),
+        expires=at + timedelta(seconds=seconds(rule.for_)),
         action=rule.action,
         scope=scope,
         author=f"rule {rule.when}",
@@ -146,19 +146,6 @@ def order_of(rule: RuleTable, found: Detection, scope: Scope, now: int) -> Order
         approver=rule.approver,
         detection=found.id,
     )
-
-
-def duration(text: str) -> timedelta:
-    """Turn `90s`, `30m`, `4h` or `2d` into a duration.
-
-    Raises:
-        UsageError: It is none of these, or not above 0.
-    """
-    unit = _UNITS.get(text[-1:])
-    number = text[:-1]
-    if unit is None or not number.isdecimal() or not 0 < int(number) * unit <= 366 * 86400:
-        raise UsageError(f"'{text}' is not a duration", hint="90s, 30m, 4h or 2d, a year at most")
-    return timedelta(seconds=int(number) * unit)
 
 
 def now_us() -> int:
@@ -183,7 +170,7 @@ def check_rules(rules: Sequence[RuleTable]) -> None:
     for rule in rules:
         if rule.when != "always":
             loader.entry("detections", rule.when, Detector)
-        duration(rule.for_)
+        seconds(rule.for_)
         if rule.action in ("cluster-answer", "decoy") and not (rule.approver or "").strip():
             raise UsageError(
                 f"the rule for '{rule.when}' serves answers that are not the model's own",

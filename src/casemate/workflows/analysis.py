@@ -1,0 +1,186 @@
+"""The near-line analysis as a process of its own, and who looks after it.
+
+`python -m casemate.workflows.analysis` reads the guard's events, says what they amount to and
+tells people. It says it is alive on its standard output; when it falls silent or dies, the
+supervisor inside the guard starts another and the guard puts on record that nobody was looking.
+The new process reads the events of the time between, so they are looked at late, not never.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from casemate.errors import CasemateError
+from casemate.workflows import config
+from casemate.workflows.page import NearLine, now_us
+
+if TYPE_CHECKING:
+    from casemate.workflows.config import Loaded
+
+_log = logging.getLogger(__name__)
+BEAT = 1.0
+"""Seconds between two signs of life, about."""
+SILENT = 30.0
+"""Seconds of silence after which it is taken for dead."""
+SEAL_EVERY = 30.0
+_LONGEST_PAUSE = 30.0
+
+
+class Blind(NamedTuple):
+    """A time when nobody was looking."""
+
+    began: int
+    ended: int
+    why: str
+
+
+class Supervisor:
+    """Starts the analysis, hears its signs of life, and starts it again."""
+
+    def __init__(self, loaded: Loaded, store: Path, place: str) -> None:
+        """Start nothing yet.
+
+        Args:
+            loaded: The configuration.
+            store: Folder of the workspace.
+            place: Where the events are.
+        """
+        self._words = [sys.executable, "-m", "casemate.workflows.analysis", str(store), place]
+        if loaded.path is not None:
+            self._words.append(str(loaded.path))
+        self._log = store / "analysis.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._beat = now_us()
+        self._pause = 1.0
+        self._again = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the analysis, None while there is none."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the process."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own words
+                self._words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+            )
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+
+    def turn(self, now: int) -> list[Blind]:
+        """Hear signs of life; return the times nobody was looking that have ended by now."""
+        if self._process is None:
+            if time.monotonic() >= self._again:
+                self.start()
+            return []
+        began, alive = self._beat, self._heard()
+        if alive:
+            self._beat, self._pause = now, 1.0
+            if now - began > SILENT * 1e6:
+                return [Blind(began, now, "the analysis was silent")]
+        code = self._process.poll()
+        if code is None and now - self._beat < SILENT * 1e6:
+            return []
+        if code is None:
+            self._process.kill()
+            self._process.wait()
+        why = f"the analysis process ended with {code}" if code is not None else "it was silent"
+        self._close()
+        self._again = time.monotonic() + self._pause
+        self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
+        return [Blind(self._beat, now, f"{why}; started again, it looks at these events late")]
+
+    def stop(self) -> None:
+        """End the process, kindly first."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._close()
+
+    def _heard(self) -> bool:
+        stream: Any = self._process.stdout if self._process else None
+        try:
+            return bool(stream.read())
+        except (BlockingIOError, ValueError):
+            return False
+
+    def _close(self) -> None:
+        if self._process is not None and self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process = None
+
+
+def main(store: str, place: str, configuration: str | None = None) -> int:
+    """Look at events until told to stop; one byte on standard output is one sign of life."""
+    from casemate.detect.watch import Watch
+    from casemate.notify.pager import Pager
+    from casemate.store.orders import OrderBook
+    from casemate.store.pages import PageBook
+    from casemate.store.telemetry.opening import open_query
+    from casemate.workflows.job import Job, open_workspace
+
+    loaded = config.read(Path(configuration) if configuration else None)
+    parent = os.getppid()
+    named = loaded.config.guard.witness
+    witness = loaded.root / named if named else None
+    with open_workspace(Path(store), loaded) as workspace:
+        pager = None
+        if loaded.config.notify.channel:
+            pager = Pager(loaded.config.notify, PageBook(workspace), ocsf=_ocsf(loaded))
+        with Job("guard", loaded, workspace, arguments={"events": place}) as job:
+            near = NearLine(
+                open_query(place), Watch(), job=job, orders=OrderBook(workspace), pager=pager,
+                policy=loaded.config.guard,
+            )  # fmt: skip
+            near.begin(now_us())
+            sealed = time.monotonic()
+            while os.getppid() == parent:
+                try:
+                    done = near.turn(now_us())
+                except CasemateError as error:
+                    _log.error("%s", error)
+                    done = None
+                os.write(1, b".")
+                if time.monotonic() - sealed > SEAL_EVERY and Path(place).is_dir():
+                    _seal(Path(place), witness)
+                    sealed = time.monotonic()
+                if done is None or done.events < 1000:
+                    time.sleep(BEAT / 4)
+    return 0
+
+
+def _ocsf(loaded: Loaded) -> Any:
+    if all(one.kind != "ocsf" for one in loaded.config.notify.channel):
+        return None
+    from casemate.export.ocsf import detection_line
+
+    return detection_line
+
+
+def _seal(place: Path, witness: Path | None) -> None:
+    from casemate.store.telemetry.keys import key_path, signing_key
+    from casemate.store.telemetry.seal import seal
+
+    try:
+        seal(place, signing_key(key_path(os.environ), place), witness=witness)
+    except CasemateError as error:
+        _log.error("sealing: %s", error)
+
+
+if __name__ == "__main__":
+    import signal
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    sys.exit(main(*sys.argv[1:]))
