@@ -89,8 +89,8 @@ def _changed(name: str, array: npt.NDArray[Any], count: int, change: Change) -> 
 
 
 def _oip(body: bytes, count: int, change: Change) -> bytes:
-    top = numbers.parse(body, dict[str, msgspec.Raw])
     answer = oip.decode_response(Message(body, oip.JSON))
+    top = numbers.parse(body, dict[str, msgspec.Raw])
     arrays = {one.name: one.array for one in answer.tensors}
     texts = {one.name: np.array(one.values, object) for one in answer.texts}
     made: list[dict[str, Any]] = []
