@@ -32,6 +32,14 @@ _KNOWN = (
         "tfserving",
     ),
     (re.compile(r"/inference\.GRPCInferenceService/ModelInfer"), "oip-grpc"),
+    # SageMaker's front door and Databricks name the endpoint before it.
+    (
+        re.compile(
+            r"(?:/.*)?/(?:serving-)?endpoints/(?P<model>[^/]+)"
+            r"(?:/served-models/(?P<version>[^/]+))?/invocations"
+        ),
+        "invocations",
+    ),
     (re.compile(r"(?:/.*)?/invocations"), "invocations"),
     (re.compile(r"(?:/.*)?/v1/(?:chat/completions|completions|embeddings|responses)"), "chat"),
 )

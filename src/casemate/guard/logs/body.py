@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 JSON = "application/json"
+CHAT = "/v1/chat/completions"
 
 
 class _Request(msgspec.Struct):
@@ -71,24 +72,38 @@ def path_of(body: bytes, model: str) -> str:
 
     The logs of model servers leave the path out: the forms tell protocols apart.
     """
-    name = quote(model or "model", safe="")
     if body.lstrip()[:1] != b"{":
-        return "/invocations" if body else "/"
+        return invocations(model) if body else "/"
     try:
         found = _request.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "/"
     if memoryview(found.messages):
-        return "/v1/chat/completions"
+        return CHAT
     if memoryview(found.dataframe_split) or memoryview(found.dataframe_records):
-        return "/invocations"
+        return invocations(model)
     if memoryview(found.inputs) and not memoryview(found.instances):
         try:
             _tensors.decode(found.inputs)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return f"/v1/models/{name}:predict"
-        return f"/v2/models/{name}/infer"
-    return f"/v1/models/{name}:predict" if memoryview(found.instances) else "/"
+            return f"/v1/models/{_named(model)}:predict"
+        return infer(model)
+    return f"/v1/models/{_named(model)}:predict" if memoryview(found.instances) else "/"
+
+
+def invocations(model: str) -> str:
+    """Return the path of MLflow's and SageMaker's protocols, for a model."""
+    return f"/endpoints/{_named(model)}/invocations"
+
+
+def infer(model: str) -> str:
+    """Return the path of the Open Inference Protocol, for a model."""
+    return f"/v2/models/{_named(model)}/infer"
+
+
+def _named(model: str) -> str:
+    # A path ends names at slashes and colons, also at encoded ones; the event gets the true name.
+    return quote(model.replace("/", "_").replace(":", "_"), safe="") or "model"
 
 
 def call(

@@ -33,8 +33,8 @@ def lines(
 ) -> Iterator[Row]:
     """Yield the lines that hold something, numbered from 1.
 
-    A last line without a newline is yielded too; its `end` is that of the line before, as it may
-    still grow. A file that breaks off gives its lines, and the break is counted.
+    A last line without a newline is yielded too, as open. A file that breaks off gives its lines,
+    and the break is counted.
 
     Args:
         blocks: The file's text.
@@ -84,7 +84,7 @@ def lines(
         if not whole:
             tally.add(STOPS, f"{name}:{number + 1}", lost=True)
         else:
-            yield Row(number + 1, body, end)
+            yield Row(number + 1, body, end + len(body), open=True)
 
 
 def repaired(body: bytes) -> bytes | None:

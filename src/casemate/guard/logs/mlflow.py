@@ -69,10 +69,10 @@ def read(line: bytes, *, name: str = "", fields: Mapping[str, Place]) -> Logged 
     when = row.request_time if row.request_time is not None else row.timestamp_ms
     took = row.execution_duration_ms if row.execution_time_ms is None else row.execution_time_ms
     asked, given = body.inner(row.request), body.inner(row.response)
-    path = body.path_of(asked, model)
+    chat = body.path_of(asked, model) == body.CHAT
     return Logged(
         # What MLflow serves is asked at /invocations, whatever form the body has but chat.
-        call=body.call(asked, model, path=path if "chat" in path else "/invocations"),
+        call=body.call(asked, model, path=body.CHAT if chat else body.invocations(model)),
         reply=body.reply(given, status=int(_number(row.status_code))),
         key=row.databricks_request_id or row.client_request_id or "",
         at=None if when is None else clock.moment(when),

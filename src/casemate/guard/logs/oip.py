@@ -10,7 +10,6 @@ Source: kserve.github.io, Open Inference Protocol.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import msgspec
 
@@ -74,7 +73,7 @@ def _pair(found: _Line) -> Logged:
     version = found.model_version if found.model_version is not None else answered.model_version
     when = found.timestamp if found.timestamp is not None else found.time
     return Logged(
-        call=body.call(asked, model, path=f"/v2/models/{_name(model)}/infer"),
+        call=body.call(asked, model, path=body.infer(model)),
         reply=body.reply(given) if given else None,
         key=found.id or _body.decode(asked).id or "",
         at=None if when is None else clock.moment(when),
@@ -91,10 +90,6 @@ def _bare(found: _Line, line: bytes) -> Logged:
     model = found.model_name or ""
     version = None if found.model_version is None else str(found.model_version)
     if body.there(found.inputs):
-        asked = body.call(line, model, path=f"/v2/models/{_name(model)}/infer")
+        asked = body.call(line, model, path=body.infer(model))
         return Logged(call=asked, key=found.id or "", at=at, model=model, version=version)
     return Logged(reply=body.reply(line), key=found.id or "", at=at, model=model, version=version)
-
-
-def _name(model: str) -> str:
-    return quote(model or "model", safe="")

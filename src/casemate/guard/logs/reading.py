@@ -46,28 +46,25 @@ class Lines:
             if one in fields
         ]  # fmt: skip
 
-    def read(self, row: Row, name: str, *, last: bool = False) -> Logged | None:
+    def read(self, row: Row, name: str) -> Logged | None:
         """Return what a record says; None when it cannot be read, which is counted.
 
         Args:
             row: The record.
             name: The file's name.
-            last: Whether it is the last line and has no newline, so that it may be cut off.
         """
         place = f"{name}:{row.number}"
+        body = row.body
+        if not body.isascii():
+            fixed = repaired(body)
+            if fixed is not None:
+                self._tally.add(NOT_UTF8, place, lost=False)
+                body = fixed
         try:
-            found = self._logged(row.body, name)
+            found = self._logged(body, name)
         except (FormatError, UnicodeDecodeError) as error:
-            fixed = repaired(row.body)
-            if fixed is None:
-                self._lost(error, place, row, last=last)
-                return None
-            try:
-                found = self._logged(fixed, name)
-            except (FormatError, UnicodeDecodeError) as again:
-                self._lost(again, place, row, last=last)
-                return None
-            self._tally.add(NOT_UTF8, place, lost=False)
+            self._lost(error, place, row)
+            return None
         if found is None:
             self._tally.add(NOT_ONE, place, lost=False)
         elif found.cut:
@@ -94,8 +91,8 @@ class Lines:
             took=_milliseconds(took) if took is not None else found.took,
         )
 
-    def _lost(self, error: Exception, place: str, row: Row, *, last: bool) -> None:
-        cut = last and str(error) == "not JSON" and row.body.lstrip()[:1] in (b"{", b"[")
+    def _lost(self, error: Exception, place: str, row: Row) -> None:
+        cut = row.open and str(error) == "not JSON" and row.body.lstrip()[:1] in (b"{", b"[")
         reason = STOPS if cut else str(error) if isinstance(error, FormatError) else "not UTF-8"
         self._tally.add(reason, place, lost=True)
 

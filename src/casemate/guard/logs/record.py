@@ -40,4 +40,6 @@ class Row(NamedTuple):
     number: int
     body: bytes
     end: int
-    """Bytes of the file (decompressed) up to the end of the record; 0 where that has no meaning."""
+    """Bytes of the file (decompressed) up to the end of its line; 0 where that has no meaning."""
+    open: bool = False
+    """Whether it is a last line without a newline, which may have been cut off."""

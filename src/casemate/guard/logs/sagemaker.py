@@ -80,7 +80,7 @@ def read(line: bytes, *, name: str = "", fields: Mapping[str, Place]) -> Logged 
         call=None
         if asked is None
         else body.call(
-            _held(asked), model, path="/invocations", content_type=_kind(asked, "text/csv")
+            _held(asked), model, path=body.invocations(model), content_type=_kind(asked, "text/csv")
         ),
         reply=None if given is None else body.reply(_held(given), content_type=_kind(given, "")),
         key=about.event_id or about.inference_id,
