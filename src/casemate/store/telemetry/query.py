@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from casemate.store.telemetry.columns import COLUMNS, SEQUENCE, WRITER, Row, event, rows, table
+from casemate.store.telemetry.isolation import query
 from casemate.store.telemetry.journals import WriterJournal, with_gaps, writers
 from casemate.store.telemetry.leaves import Leaves, Segment
 from casemate.store.telemetry.segment import read_rows
-from casemate.store.telemetry.sql import Sandbox
+from casemate.store.telemetry.sql import Sandbox, answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +33,7 @@ class Telemetry:
         threads: int = 2,
         seconds: float = 60.0,
         most: int = 1_000_000,
+        isolated: bool = True,
     ) -> None:
         """Open a folder, which may still be empty.
 
@@ -40,11 +43,15 @@ class Telemetry:
             threads: Cores a query may use.
             seconds: Time `sql` may take.
             most: Rows `sql` may return.
+            isolated: Run `sql` in a process of its own, which costs about half a second and can
+                be stopped whatever it does. Without, one expensive function call is waited for.
         """
         self.folder = folder
         self._leaves = Leaves(folder)
         self._journals: dict[str, WriterJournal] = {}
         self._sandbox = Sandbox(memory=memory, threads=threads, seconds=seconds, most=most)
+        self._isolated = isolated
+        self._ask = partial(query, memory=memory, threads=threads, seconds=seconds, most=most)
 
     def scan(self, wanted: Filter) -> Iterator[Event]:
         """Yield events in order of time, then writer and sequence."""
@@ -92,7 +99,9 @@ class Telemetry:
         """
         unsealed = table(list(self._unsealed()))
         files = [str(self._leaves.path(segment)) for segment in self._leaves.segments()]
-        return self._sandbox.query(files, unsealed, text, parameters)
+        if self._isolated:
+            return self._ask(files, unsealed, text, parameters)
+        return answer(self._sandbox.table(files, unsealed, text, parameters))
 
     def _unsealed(self) -> Iterator[Row]:
         found = [WriterJournal(self.folder, name) for name in writers(self.folder)]

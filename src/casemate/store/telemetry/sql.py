@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+LONGEST = 100_000
+"""Characters of a query."""
+
+
 class Sandbox:
     """Runs queries over Parquet files and one Arrow table, both seen as the table `events`."""
 
@@ -25,42 +29,42 @@ class Sandbox:
         self._seconds = seconds
         self._most = most
 
-    def query(
+    def table(
         self, files: Sequence[str], unsealed: Any, text: str, parameters: Sequence[Any]
-    ) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run text that may be hostile; return column names and rows.
+    ) -> Any:
+        """Run text that may be hostile; return an Arrow table.
 
         Raises:
             UsageError: It is not one SELECT, it fails, or it goes beyond its bounds.
         """
         import duckdb
+        import pyarrow as pa
 
-        try:
-            statements = duckdb.extract_statements(text)
-        except duckdb.Error as error:
-            raise UsageError(f"not a query: {_line(error)}") from error
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise UsageError("one SELECT is asked for", hint="SELECT count(*) FROM events")
+        refuse_other_than_select(text)
         with self._opened(files, unsealed) as connection:
             timer = threading.Timer(self._seconds, connection.interrupt)
             timer.start()
             try:
-                result = connection.execute(text, list(parameters))
-                names = [column[0] for column in result.description or ()]
-                found = result.fetchmany(self._most + 1)
+                result = connection.sql(text, params=list(parameters) or None)
+                if result is None:
+                    raise UsageError("the query gives nothing")
+                found = result.limit(self._most + 1).to_arrow_table()
             except duckdb.InterruptException as error:
                 raise UsageError(
                     f"the query took more than {self._seconds:g} s and was stopped",
                     hint="ask for a shorter time: WHERE time > '2026-01-31'",
                 ) from error
-            except (duckdb.Error, RuntimeError, ValueError, TypeError, OverflowError) as error:
+            except (
+                duckdb.Error, pa.ArrowException, RuntimeError, ValueError, TypeError,
+                OverflowError, MemoryError,
+            ) as error:  # fmt: skip
                 raise UsageError(f"the query failed: {_line(error)}") from error
             finally:
                 timer.cancel()
                 timer.join()
         if len(found) > self._most:
             raise UsageError(f"the query gives more than {self._most} rows", hint="add a LIMIT")
-        return names, found
+        return found
 
     def batches(
         self, files: Sequence[str], unsealed: Any, text: str, parameters: Sequence[Any], size: int
@@ -104,6 +108,34 @@ class Sandbox:
             yield connection
         finally:
             connection.close()
+
+
+def refuse_other_than_select(text: str) -> None:
+    """Raise UsageError unless the text is one SELECT; nothing is run."""
+    import duckdb
+
+    if len(text) > LONGEST:
+        raise UsageError(f"a query of more than {LONGEST} characters is not run")
+    try:
+        statements = duckdb.extract_statements(text)
+    except (duckdb.Error, ValueError) as error:
+        raise UsageError(f"not a query: {_line(error)}") from error
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise UsageError("one SELECT is asked for", hint="SELECT count(*) FROM events")
+
+
+def answer(table: Any) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return an Arrow table as column names and rows."""
+    import pyarrow as pa
+
+    columns = []
+    for column in table.columns:
+        # DuckDB hands sums of whole numbers over as decimals without places.
+        if pa.types.is_decimal(column.type) and column.type.scale == 0:
+            columns.append([None if v is None else int(v) for v in column.to_pylist()])
+        else:
+            columns.append(column.to_pylist())
+    return list(table.column_names), list(zip(*columns, strict=True))
 
 
 def _line(error: Exception) -> str:
