@@ -76,6 +76,7 @@ def score(
     have: int,
     delta: float,
     coarse: float,
+    recent: float,
     limits: npt.NDArray[Any],
 ) -> float:
     """Return how near, 0 to 1, LINKED where any of three proofs of nearness is just met.
@@ -87,11 +88,14 @@ def score(
         have: Window marks there are.
         delta: Relative distance.
         coarse: Relative distance of the block means.
+        recent: 1 for the caller's last inputs, 1/2 for those before them, 0 for all others.
         limits: Distance, what a whole share of marks adds to it, share from which on it does,
-            share that is proof by itself, coarse distance, largest distance for the last two.
+            share that is proof by itself, coarse distance, largest distance for the last two;
+            sixth the cap of a sketch's difference, seventh the distance for the caller's own last
+            inputs: few, so that chance has few tries.
     """
     share = shared / have if have >= 4 else 0.0
-    reach = limits[0] + limits[1] * max(0.0, share - limits[2])
+    reach = limits[0] + recent * (limits[7] - limits[0]) + limits[1] * max(0.0, share - limits[2])
     best = 1.0 - 0.5 * delta / reach if delta <= reach else 0.5 * reach / delta
     if delta <= limits[5]:
         if share >= limits[3]:
@@ -109,7 +113,7 @@ def seek(
     line: int,
     shape: npt.NDArray[np.int64],
     limits: npt.NDArray[Any],
-    before: I64,
+    before: npt.NDArray[np.int32],
     table: npt.NDArray[np.uint32],
     sketches: npt.NDArray[np.int16],
     owns: npt.NDArray[np.float32],
@@ -136,6 +140,7 @@ def seek(
     """
     candidates = np.empty(256, np.int64)
     shares = np.zeros(256, np.int64)
+    recents = np.zeros(256)
     count = 0
     buckets = np.uint64(len(table))
     have = 0
@@ -177,9 +182,11 @@ def seek(
             if candidates[c] == place:
                 at = c
         if at < 0:
-            candidates[count] = place
-            shares[count] = 0
+            at = count
+            candidates[at] = place
+            shares[at] = 0
             count += 1
+        recents[at] = 1.0 if b < 8 else 0.5
     best = -1
     fine = shape[0]
     both = shape[0] + shape[1]
@@ -191,7 +198,7 @@ def seek(
         if both > fine:
             coarse = distance(sketch, sketches[place], fine, both, limits[6])
             coarse /= max(own[1], owns[place, 1])
-        near = score(shares[c], have, delta, coarse, limits)
+        near = score(shares[c], have, delta, coarse, recents[c], limits)
         if exact[place] == marks[0]:
             near = 1.0
             delta = 0.0
@@ -283,7 +290,7 @@ def enter(
     record: I64,
     shape: I64,
     limits: npt.NDArray[Any],
-    before: I64,
+    before: npt.NDArray[np.int32],
     table: npt.NDArray[np.uint32],
     sketches: npt.NDArray[np.int16],
     owns: npt.NDArray[np.float32],

@@ -48,9 +48,9 @@ MOST_ROWS = 1 << 16
 TOKENS_FROM = 256
 NOT_FINITE = "no finite number"
 
-SIGNAL_LIMITS = np.array([0.085, 0.35, 0.25, 0.66, 0.02, 1.5, 1e9])
-TABLE_LIMITS = np.array([0.15, 0.0, 0.0, 0.4, 0.0, 1.0, 2048.0])
-TEXT_LIMITS = np.array([0.4, 0.0, 0.0, 0.3, 0.0, 1.3, 1e9])
+SIGNAL_LIMITS = np.array([0.085, 0.35, 0.25, 0.66, 0.02, 1.5, 1e9, 0.2])
+TABLE_LIMITS = np.array([0.15, 0.0, 0.0, 0.4, 0.0, 1.0, 2048.0, 0.25])
+TEXT_LIMITS = np.array([0.4, 0.0, 0.0, 0.3, 0.0, 1.3, 1e9, 0.5])
 """See `index.score`; a sketch's difference is capped by the last."""
 SIGNAL_SHAPE = np.array([keyed.FINE, keyed.LOW, 1, 1 + keyed.WINDOWS])
 TEXT_SHAPE = np.array([keyed.PRINT, 0, 1, keyed.MARKS])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PARTS = 4
 REGISTERS = 64
 FAMILY = 8
-RECENT = 4
+RECENT = 32
 
 
 @kernel
@@ -47,16 +47,16 @@ def advance(
     counts: I64,
     bits: npt.NDArray[Any],
     registers: npt.NDArray[np.uint8],
-    recent: I64,
+    recent: npt.NDArray[np.int32],
 ) -> None:
     """Empty the parts of the window that time has passed."""
     last = parts[row]
     if last < 0:
+        recent[row, :] = -1
         for p in range(4):
             counts[row, p] = 0
             bits[row, p] = 0.0
             registers[row, p, :] = 0
-            recent[row, p] = -1
     elif part > last:
         for step in range(last + 1, min(part, last + 4) + 1):
             p = step % 4
@@ -93,7 +93,7 @@ def note(
     parts: I64,
     counts: I64,
     registers: npt.NDArray[np.uint8],
-    recent: I64,
+    recent: npt.NDArray[np.int32],
 ) -> Any:
     """Count one input of a principal; return inputs and distinct clusters in the window."""
     p = parts[row] % 4
@@ -107,7 +107,7 @@ def note(
     r = np.int64(h & np.uint64(63))
     registers[row, p, r] = max(registers[row, p, r], np.uint8(rank))
     if recent[row, 0] != place:
-        for k in range(3, 0, -1):
+        for k in range(recent.shape[1] - 1, 0, -1):
             recent[row, k] = recent[row, k - 1]
         recent[row, 0] = place
     asked = 0
@@ -132,7 +132,7 @@ class Principals:
         self.counts = np.zeros((rows, PARTS), np.int64)
         self.bits = np.zeros((rows, PARTS))
         self.registers = np.zeros((rows, PARTS, REGISTERS), np.uint8)
-        self.recent = np.full((rows, RECENT), -1, np.int64)
+        self.recent = np.full((rows, RECENT), -1, np.int32)
 
     def row(self, who: int, at: int) -> int:
         """Return the row of a principal at a time in microseconds, its window moved up to it."""
