@@ -59,6 +59,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--telemetry", metavar="PLACE", help="the guard's events (default: the workspace's)"
     )
+    parser.add_argument(
+        "--after-telemetry", metavar="PLACE", help="the enforcing guard's events, if its own"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     options.add_format(parser)
     options.add_config(parser)
@@ -113,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
             signed,
             mark=redteaming.marker(signed.scope, workspace.folder),
             telemetry=redteaming.telemetry_of(loaded, workspace, args.telemetry),
+            telemetry_after=redteaming.telemetry_at(args.after_telemetry),
             workspace=workspace,
             progress=progress,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from casemate.export.report import Bundle, file_verdicts, gate_verdict, open_findings
+from casemate.export.sightings import sightings
 from casemate.export.wording import count
 
 if TYPE_CHECKING:
@@ -98,7 +99,12 @@ def deciding(bundle: Bundle) -> frozenset[str]:
 
 def exit_of(bundle: Bundle) -> Exit:
     """Work out the exit code: the gate's word where it ran, else open findings at the bar."""
+    incomplete = any(gap.blocks for gap in gaps(bundle))
+    if bundle.run.verb == "redteam":  # its question is not what harms, but whether it is seen
+        tones = [row.tone for row in sightings(bundle.trials)]
+        unseen = "stop" in tones
+        incomplete = incomplete or "unsure" in tones or not tones
+        return Exit(1 if unseen else 3 if incomplete else 0, unseen, incomplete)
     gate = gate_verdict(bundle)
     findings = gate.answer == "no" if gate is not None else bool(deciding(bundle))
-    incomplete = any(gap.blocks for gap in gaps(bundle))
     return Exit(1 if findings else 3 if incomplete else 0, findings, incomplete)

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -139,11 +140,17 @@ def main(store: str, place: str, configuration: str | None = None) -> int:
         pager = None
         if loaded.config.notify.channel:
             pager = Pager(loaded.config.notify, PageBook(workspace), ocsf=_ocsf(loaded))
-        with Job("guard", loaded, workspace, arguments={"events": place}) as job:
+        with (
+            ExitStack() as alone,
+            Job("guard", loaded, workspace, arguments={"events": place}) as job,
+        ):
             near = NearLine(
                 open_query(place), Watch(), job=job, orders=OrderBook(workspace), pager=pager,
                 policy=loaded.config.guard,
             )  # fmt: skip
+            while not _alone(Path(store), alone) and os.getppid() == parent:
+                os.write(1, b".")  # another looks already: stand by, and take over when it ends
+                time.sleep(BEAT)
             near.begin(now_us())
             sealed = time.monotonic()
             while os.getppid() == parent:
@@ -159,6 +166,20 @@ def main(store: str, place: str, configuration: str | None = None) -> int:
                 if done is None or done.events < 1000:
                     time.sleep(BEAT / 4)
     return 0
+
+
+def _alone(store: Path, until: ExitStack) -> bool:
+    """Say whether this is the one process that looks at a workspace's events; it stays so."""
+    import fcntl
+
+    held = (store / "analysis.lock").open("ab")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        return False
+    until.enter_context(held)
+    return True
 
 
 def _ocsf(loaded: Loaded) -> Any:

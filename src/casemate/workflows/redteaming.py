@@ -22,6 +22,7 @@ from casemate.attack.run import run
 from casemate.catalog import loader
 from casemate.catalog.entries import Attack, Detector
 from casemate.errors import TargetError, UsageError
+from casemate.export.coverage import exit_of
 from casemate.guard.marks import HEADER, make_mark
 from casemate.records.detection import Detection
 from casemate.records.trial import Seen
@@ -152,6 +153,13 @@ def telemetry_of(loaded: Loaded, workspace: Workspace, given: str | None) -> Eve
     return open_query(place)
 
 
+def telemetry_at(place: str | None) -> EventQuery | None:
+    """Return the events at a place, None where none is named."""
+    from casemate.store.telemetry.opening import open_query
+
+    return None if place is None else open_query(place)
+
+
 def exercise(
     loaded: Loaded,
     plan: Plan,
@@ -159,6 +167,7 @@ def exercise(
     *,
     mark: Callable[[str], str] | None = None,
     telemetry: EventQuery | None = None,
+    telemetry_after: EventQuery | None = None,
     workspace: Workspace,
     progress: Progress | None = None,
 ) -> Exercise:
@@ -171,6 +180,8 @@ def exercise(
         mark: Turns a run's id into the value of the `casemate-redteam` header; None: the guard's
             key is not here, so that the guard will not believe the mark.
         telemetry: Where the events of the guard can be asked for; None: nothing is known of them.
+        telemetry_after: Those of the enforcing guard, where it keeps its own; it should, or it has
+            seen each attack once already when its turn comes.
         workspace: Where the guard's detections and this run are kept.
         progress: Told (what, done, total).
 
@@ -206,11 +217,22 @@ def exercise(
     with job:
         value = mark(job.run.id) if mark else job.run.id
         trials = tuple(
-            _attacks(job, loaded, plan, signed, spent, {HEADER: value}, telemetry, progress)
+            _attacks(
+                job,
+                loaded,
+                plan,
+                signed,
+                spent,
+                {HEADER: value},
+                telemetry,
+                telemetry_after,
+                progress,
+            )
         )
         job.interrupted = any(one.state == "interrupted" for one in trials)
         _advise(job, plan, marked=mark is not None, telemetry=telemetry is not None)
-    return Exercise(job.bundle(), trials, _code(trials))
+    bundle = job.bundle()
+    return Exercise(bundle, trials, exit_of(bundle).code)
 
 
 def _attacks(
@@ -221,10 +243,12 @@ def _attacks(
     spent: int,
     mark: Mapping[str, str],
     telemetry: EventQuery | None,
+    telemetry_after: EventQuery | None,
     progress: Progress | None,
 ) -> Iterator[Trial]:
     users = Neighbours(loaded, plan.target, plan.users, plan.principal, mark)
     users_after = Neighbours(loaded, plan.after, plan.users, plan.principal, mark)
+    radii = loaded.config.attack.eps
     share = max(1, plan.budget // max(1, len(plan.attacks)))
     for number, attack in enumerate(plan.attacks):
         if progress:
@@ -259,8 +283,9 @@ def _attacks(
                 )
             spent += after.cost.queries if after else 0
         answered: tuple[str, ...] = ()
-        if plan.after is not None and telemetry is not None:
-            answered = _answers(_events(telemetry, job.run.id, f"{who}-after", begun))
+        enforced = telemetry_after or telemetry
+        if plan.after is not None and enforced is not None:
+            answered = _answers(_events(enforced, job.run.id, f"{who}-after", begun))
         seen = Seen(
             sent=trial.cost.queries,
             logged=None if telemetry is None else len(events),
@@ -268,8 +293,10 @@ def _attacks(
             pages=any(_pages(one) for one in found),
             first_query=min((one.first_query for one in found if one.first_query), default=None),
             first_seconds=_seconds(events, found),
-            success=success_of(trial),
-            success_after=None if plan.after is None else (success_of(after) if after else 0.0),
+            success=success_of(trial, radii),
+            success_after=None
+            if plan.after is None
+            else (success_of(after, radii) if after else 0.0),
             answered_by=answered,
             benign=users.sent + users_after.sent,
             benign_harmed=users_after.harmed if plan.after is not None else None,
@@ -304,7 +331,8 @@ def _one(
             return run(
                 opened.model, opened.data, attack,
                 params=settings_of(entry, loaded.config)[0],
-                budget=each, seed=plan.seed, limit=plan.inputs, keep=job.keep,
+                budget=each, seed=plan.seed, keep=job.keep,
+                limit=None if entry.family == "extraction" else plan.inputs,
             )  # fmt: skip
     except TargetError as error:
         job.note(f"{attack} against {uri} got no further: {error}")
@@ -332,11 +360,22 @@ def open_endpoint(
     )
 
 
-def success_of(trial: Trial) -> float | None:
-    """Return the attacker's success: inputs fooled of those that were right, or fidelity."""
+def success_of(trial: Trial, radii: Mapping[str, float]) -> float | None:
+    """Return the attacker's success: inputs fooled of those that were right, or fidelity.
+
+    A search for the smallest change fools every input in the end; it succeeds where the change is
+    within the radius that casemate.toml gives for its norm, if it gives one.
+    """
     if trial.family == "evasion":
+        within = radii.get(trial.norm or "") if trial.eps is None else None
         right = [one for one in trial.outcomes if one.clean]
-        return sum(1 for one in right if one.success) / len(right) if right else None
+        fooled = [
+            one
+            for one in right
+            if one.success
+            and (within is None or (one.distance is not None and one.distance <= within))
+        ]
+        return len(fooled) / len(right) if right else None
     return next((one.value for one in trial.measures if one.name == "fidelity"), None)
 
 
@@ -434,15 +473,3 @@ def _advise(job: Job, plan: Plan, *, marked: bool, telemetry: bool) -> None:
         job.note("there is no telemetry to look in: whether the attacks are on record is not known")
     if plan.principal is None:
         job.note("no principal header is configured: attacks and users share one address")
-
-
-def _code(trials: Sequence[Trial]) -> int:
-    seen = [one.seen for one in trials if one.seen is not None]
-    harmful = [one for one in seen if one.success]
-    if any(one.logged is not None and one.logged < one.sent for one in seen):
-        return 1
-    if any(not one.detected_by for one in harmful):
-        return 1
-    if not seen or any(one.logged is None for one in seen):
-        return 3
-    return 3 if any(one.state in ("interrupted", "failed") for one in trials) else 0
