@@ -79,8 +79,9 @@ def bits_of_text(text: str) -> float:
 def _decimals(values: npt.NDArray[Any]) -> int | None:
     wide = values.astype(np.float64)
     slack = 1e-6 if values.dtype.itemsize <= 4 else 1e-12
-    for digits in range(5):
-        scaled = wide * 10**digits
-        if bool((np.abs(scaled - np.rint(scaled)) <= slack * 10**digits).all()):
-            return digits
+    with np.errstate(invalid="ignore", over="ignore"):
+        for digits in range(5):
+            scaled = wide * 10**digits
+            if bool((np.abs(scaled - np.rint(scaled)) <= slack * 10**digits).all()):
+                return digits
     return None
