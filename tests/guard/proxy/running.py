@@ -27,6 +27,7 @@ class FakeAsk:
         self.action = action
         self.heard = []
         self.ended = False
+        self.recorded = True
         self.changes = False
 
     def stream(self):
@@ -55,7 +56,7 @@ class FakeGuard:
         self.sequence += 1
         return Event(writer="w-" + "0" * 16, sequence=self.sequence - 1, **facts)
 
-    def ask(self, call):
+    def ask(self, call, *, oversized=False):
         self.calls.append(call)
         self.asks.append(FakeAsk(call, self.act(call)))
         self.asks[-1].changes = self.changes
@@ -81,8 +82,8 @@ class FakeGuard:
 class Running:
     """A loop in a thread; whatever is started on it ends with it."""
 
-    def __init__(self):
-        self.loop = uvloop.new_event_loop()
+    def __init__(self, loop=None):
+        self.loop = loop or uvloop.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
         self.errors = []
@@ -97,6 +98,7 @@ class Running:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0.05)  # transports close in the loop's next rounds
 
         self.do(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -121,7 +123,7 @@ class Server:
         try:
             while True:
                 raw = await reader.readuntil(b"\r\n\r\n")
-                body = await reader.readexactly(length(raw))
+                body = await whole(raw, reader)
                 self.requests.append((raw, body))
                 if self.behave is not None:
                     if await self.behave((raw, body), writer, reader) == "close":
@@ -137,6 +139,16 @@ class Server:
 
     def close(self):
         self.running.loop.call_soon_threadsafe(self.server.close)
+
+
+async def whole(raw, reader):
+    if b"transfer-encoding: chunked" not in raw.lower():
+        return await reader.readexactly(length(raw))
+    body = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readexactly(2)
+    return body
 
 
 def length(raw):
@@ -186,7 +198,7 @@ class Setup:
 
 def drain(connection):
     parts = []
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(ConnectionError, TimeoutError):
         while data := connection.recv(65536):
             parts.append(data)
     return b"".join(parts)

@@ -41,10 +41,10 @@ class Guarded:
         self._capture = capture
         self._count = count
 
-    def ask(self, call: Call) -> tuple[Ask | None, Action]:
+    def ask(self, call: Call, *, oversized: bool = False) -> tuple[Ask | None, Action]:
         """Put a request to the guard; without an Ask it is forwarded unseen."""
         try:
-            ask = self._guard.ask(call)
+            ask = self._guard.ask(call, oversized=oversized)
         except Exception as error:  # noqa: BLE001 - fails open: detection never costs a request
             self.bypass(call.at, _words("a request could not be looked at", error))
             return None, FORWARD
@@ -103,10 +103,18 @@ class Guarded:
             _log.exception("a bypass could not be put on record: %s", why)
 
     def _keep(self, events: Sequence[Event], payloads: Sequence[Payload]) -> None:
-        if events:
-            self._record(events)
-        if payloads:
-            self._capture(payloads)
+        try:
+            if events:
+                self._record(events)
+        except Exception:  # noqa: BLE001 - a store that is down must not take the model away
+            self._count("events-lost", "")
+            _log.warning("%d events were not taken", len(events), exc_info=True)
+        try:
+            if payloads:
+                self._capture(payloads)
+        except Exception:  # noqa: BLE001 - likewise
+            self._count("payloads-lost", "")
+            _log.warning("%d payloads were not taken", len(payloads), exc_info=True)
 
 
 class Ear:

@@ -15,9 +15,11 @@ REQUEST = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e]+) HTTP/(\d)\.(\d)\r\n")
 FIELDS = re.compile(rb"(?:" + TOKEN + rb":[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n")
 FIELD = re.compile(rb"([^:\r\n]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\x00")
-HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?")
+HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 TABBED = re.compile(rb"\r\n(?:transfer-encoding|content-length|host):[^\r]*\t", re.IGNORECASE)
+OPTION = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
 LENGTH = re.compile(rb"[0-9]{1,18}")
+BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 DOTS = re.compile(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:$|[/\\;]|%2f|%5c|%3b)", re.IGNORECASE)
 
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
@@ -124,6 +126,8 @@ def _target(target: str) -> tuple[str, str]:
     path, _, query = target.partition("?")
     if "#" in target or "\\" in path:
         raise Refused(400, "the request target has a fragment or a backslash", "target-form")
+    if "%" in target and BROKEN_ESCAPE.search(target):
+        raise Refused(400, "a per cent sign without two hex digits", "escape")
     if "%00" in path or DOTS.search(path):
         raise Refused(400, "the path has dot segments or NUL", "dot-segments")
     return path, query
@@ -183,6 +187,8 @@ def _connection(headers: tuple[tuple[str, str], ...], seen: dict[str, str], *, o
         for option in value.split(",")
     }
     for option in options:
+        if not OPTION.fullmatch(option):
+            raise Refused(400, "the Connection field is malformed", "connection-option")
         # Taken away here and still seen by the guard, the request would have two meanings.
         if option in seen and option not in PER_CONNECTION:
             raise Refused(400, "Connection names an end-to-end field", "connection-option")
