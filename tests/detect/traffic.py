@@ -21,7 +21,8 @@ class World:
         self.w = self.rng.standard_normal(dimension)
         self.w /= np.linalg.norm(self.w)
         self.dimension, self.near, self.writer = dimension, near, writer
-        self.past, self.ids, self.clusters, self.labels, self.sizes = [], [], [], [], {}
+        self.past = np.empty((8192, dimension))
+        self.ids, self.clusters, self.labels, self.sizes = [], [], [], {}
         self.steps = {}
         self.sequence, self.at = 0, START
 
@@ -31,19 +32,20 @@ class World:
     def score(self, x):
         return 1 / (1 + np.exp(-(self.w @ x)))
 
-    def ask(self, x, principal, *, after=1.0, labels_only=False, **fields):
+    def ask(self, x, principal, *, after=1.0, labels_only=False, broken=0, **fields):
         """Send one input; return its event."""
         ident = f"{self.writer}:{self.sequence}"
         self.at += int(after * SECOND)
         p = self.score(x)
         label, margin = int(p >= 0.5), float(abs(2 * p - 1))
-        measures = {"near": 0.0, "norm": float(np.abs(x).mean()), "label": label}
+        measures = {"near": 0.0, "norm": float(np.abs(x).mean()), "label": label, "broken": broken}
         if not labels_only:
             measures |= {"margin": margin, "confidence": float(max(p, 1 - p))}
-        cluster = len(self.past) + 1
-        if self.past:
-            away = np.linalg.norm(np.array(self.past[-3000:]) - x, axis=1) / np.linalg.norm(x)
-            i = int(away.argmin()) + max(0, len(self.past) - 3000)
+        n = len(self.ids)
+        cluster = n + 1
+        if n:
+            away = np.linalg.norm(self.past[:n] - x, axis=1) / np.linalg.norm(x)
+            i = int(away.argmin())
             if away.min() < self.near:
                 cluster = self.clusters[i]
                 measures |= {
@@ -58,12 +60,10 @@ class World:
         trail.append(x)
         self.sizes[cluster] = self.sizes.get(cluster, 0) + 1
         measures |= {"cluster": cluster, "size": self.sizes[cluster]}
-        for kept, value in zip(
-            (self.past, self.ids, self.clusters, self.labels),
-            (x, ident, cluster, label),
-            strict=True,
-        ):
-            kept.append(value)
+        self.past[n] = x
+        self.ids.append(ident)
+        self.clusters.append(cluster)
+        self.labels.append(label)
         event = Event(
             writer=self.writer, sequence=self.sequence, at=self.at, principal=principal, model="m",
             measures=Measures(**measures), **fields,

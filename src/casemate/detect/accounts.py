@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from casemate.detect.streams import Gain, Stream
     from casemate.records.event import Event
 
-FIRST, LAST, STREAMS, LABELS, RUN = 24, 40, 32, 1000, 64
+FIRST, LAST, STREAMS, LABELS, RUN, OPENING = 24, 40, 32, 1000, 64, 8
 
 
 class Account:
@@ -25,9 +25,9 @@ class Account:
 
     __slots__ = (
         "asked", "bases", "began", "broken", "descent", "first", "flips", "labels", "last",
-        "last_at", "length", "longest", "margins", "marked", "near", "norms", "onset", "principal",
-        "repeats", "run", "run_labels", "search", "since", "spoilt", "steps", "streams",
-        "sum_length", "sum_square", "turn", "turning",
+        "last_at", "length", "longest", "margins", "marked", "near", "norms", "onset", "opening",
+        "principal", "repeats", "run", "run_labels", "search", "since", "spoilt", "steps",
+        "streams", "sum_length", "sum_square", "turn", "turning",
     )  # fmt: skip
 
     def __init__(self, principal: str, marked: str | None, at: int) -> None:
@@ -48,6 +48,8 @@ class Account:
         self.sum_length = self.sum_square = 0.0
         self.longest = 0
         """Near-duplicates around the base that got most of them."""
+        self.opening: list[tuple[str, int]] = []
+        """Writer and sequence of its first inputs."""
         self.length: float | None = None
         self.run: list[tuple[str, int, int]] = []
         """Writer, sequence and time of the inputs of the present search, while there is one."""
@@ -118,6 +120,10 @@ class Account:
             return 0.0
         mean = self.sum_length / self.steps
         return math.sqrt(max(0.0, self.sum_square / self.steps - mean * mean)) / mean
+
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids of its first inputs, as far as they are kept."""
+        return tuple(f"{writer}:{sequence}" for writer, sequence in self.opening)
 
     def evidence(self) -> tuple[str, ...]:
         """Return the ids kept of the present run: the first ones and the last."""

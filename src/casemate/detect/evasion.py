@@ -2,7 +2,7 @@
 
 A descent goes back to the best input so far and makes the label weaker from there, as SimBA,
 Square, Bandits and searches in columns or words do. A border search halves its steps around the
-point where the label turns, or probes both sides of it in steps of one length, as HopSkipJump,
+point where the label turns, or starts again from the last input of the other label, as HopSkipJump,
 Boundary, GeoDA, SurFree, Sign-OPT and RayS do.
 """
 
@@ -65,7 +65,7 @@ def boundary_search(limits: Limits, *, flips: int) -> Rule:
 
     def step(seen: Seen) -> Sighting | None:
         stream = seen.stream
-        best = max(stream.search, stream.searches, stream.turning, stream.hugging)
+        best = max(stream.search, stream.searches, stream.turning)
         if best < _CHEAP or stream.flips < flips:
             return None
         bar = _bar(limits, seen) + _TESTS
@@ -74,8 +74,6 @@ def boundary_search(limits: Limits, *, flips: int) -> Rule:
         who = stream.who()
         if best == stream.turning:
             how = "starting again from the last input of the other label whenever the label turned"
-        elif best == stream.hugging:
-            how = "staying where the model can hardly tell two labels apart"
         else:
             how = "halving the step on the line to the point where the label turns"
         return _sighting(
@@ -115,8 +113,39 @@ def boundary_search(limits: Limits, *, flips: int) -> Rule:
     return Rule(step=step, input=search)
 
 
-_TESTS = 1.6
-"""The best of five tests needs log 5 more."""
+def linked_accounts(limits: Limits, *, fewest: int) -> Rule:
+    """See one search that is the work of several principals.
+
+    Args:
+        limits: The budget.
+        fewest: Principals that must have a part in it.
+    """
+
+    def step(seen: Seen) -> Sighting | None:
+        stream = seen.stream
+        if len(stream.principals) < fewest or stream.steps < 2 * fewest:
+            return None
+        best = max(stream.descent, stream.search, stream.searches, stream.turning)
+        bar = _bar(limits, seen) + _TESTS
+        if best < bar:
+            return None
+        who = stream.who()
+        if len(who) < fewest:
+            return None
+        return _sighting(
+            stream,
+            f"{len(who)} principals work on one input together: {stream.steps} steps, each from "
+            "where another's ended. They are one attacker with several accounts.",
+            who,
+            best,
+            bar,
+        )
+
+    return Rule(step=step)
+
+
+_TESTS = 1.4
+"""The best of four tests needs log 4 more."""
 
 
 def _bar(limits: Limits, seen: Seen) -> float:

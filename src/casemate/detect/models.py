@@ -6,7 +6,6 @@ that one client cannot teach the watch that what it does is usual. Red-team traf
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections import deque
 from typing import TYPE_CHECKING
@@ -23,14 +22,14 @@ OF_ONE = 64
 """Most inputs of one principal that count."""
 ENOUGH = 200
 """Inputs before the baseline says anything."""
-LOW = 0.02
-"""Share of usual inputs whose margin is `low` or less."""
 APART = 0.01
 """Share of usual inputs that are nearer to an earlier one than ..."""
 CROWDED = 0.6
 """... `apart` over this: the more inputs a guard remembers, the nearer is the nearest."""
 PEERS = 10
 """Principals before what is usual for a principal is known."""
+ALONE = 1000
+"""Inputs after which a model with fewer principals than that is judged without them."""
 RECENT = 1000
 """Inputs that stand for the present."""
 SPREAD = 20
@@ -44,15 +43,13 @@ Place = tuple[int, int, int]
 class Baseline:
     """What usual inputs of a model look like, by its answers and by their own size."""
 
-    __slots__ = ("_aparts", "_cuts", "_due", "apart", "labels", "low", "margins", "norms", "seen")
+    __slots__ = ("_aparts", "_cuts", "_due", "apart", "labels", "margins", "norms", "seen")
 
     def __init__(self) -> None:
         self.seen = 0
         self.margins: list[float] = []
         self.norms: list[float] = []
         self.labels: dict[int, int] = {}
-        self.low: float | None = None
-        """Margin that usual inputs hardly ever fall below; None until enough were seen."""
         self.apart = 0.0
         """Distance to the nearest earlier input that usual inputs hardly ever fall below."""
         self._aparts: list[float] = []
@@ -78,9 +75,6 @@ class Baseline:
     def _settle(self) -> None:
         self._due = min(KEPT, 2 * self.seen)
         self._cuts = _cuts(self.margins), _cuts(self.norms)
-        if len(self.margins) >= ENOUGH:
-            ordered = sorted(self.margins)
-            self.low = ordered[max(0, math.ceil(LOW * len(ordered)) - 1)]
         if len(self._aparts) >= ENOUGH:
             self.apart = CROWDED * sorted(self._aparts)[int(APART * len(self._aparts))]
 
@@ -158,8 +152,12 @@ class Model:
 
     @property
     def breaks(self) -> odds.Bet:
-        """What an input is worth for breaking, or keeping, the input contract."""
-        return self._breaks
+        """What an input is worth for breaking, or keeping, the input contract.
+
+        Nothing until it is known how often everybody does, or there is hardly anybody else.
+        """
+        known = len(self._spoilt) >= PEERS or self.inputs >= ALONE
+        return self._breaks if known else _NOTHING
 
     def bar(self, budget: float, tests: int, floor: float) -> float:
         """Return the evidence a test needs on this model, in nats."""
@@ -173,3 +171,6 @@ def _usual(shares: deque[float]) -> float:
     """
     ordered = sorted(shares)
     return min(0.6, max(0.02, 3 * sum(ordered) / len(ordered), ordered[3 * len(ordered) // 4]))
+
+
+_NOTHING = odds.Bet(0.0, 0.0)

@@ -46,8 +46,6 @@ SEARCHES = {
     "other": math.log(0.74 / 0.875),
 }
 """The same where searches come now and then, between other steps."""
-HUGS = bet(0.12, 0.5)
-"""Margins that usual inputs hardly ever have."""
 
 
 class Gain(NamedTuple):
@@ -71,7 +69,7 @@ class Stream:
 
     __slots__ = (
         "base", "base_margin", "began", "best", "best_margin", "cluster", "descent", "falls",
-        "first", "flips", "hugging", "label", "labels", "last", "last_at", "last_label", "length",
+        "first", "flips", "label", "labels", "last", "last_at", "last_label", "length",
         "pivot", "previous", "principals", "returns", "search", "searches", "steps", "turning",
     )  # fmt: skip
 
@@ -86,7 +84,7 @@ class Stream:
         self.best_margin: float | None = None
         self.length: float | None = None
         self.steps = self.flips = self.falls = self.returns = 0
-        self.descent = self.search = self.searches = self.turning = self.hugging = 0.0
+        self.descent = self.search = self.searches = self.turning = 0.0
         self.labels: dict[int, str] = {}
         """By label the last input that had it."""
         self.principals: dict[str, int] = {}
@@ -100,14 +98,8 @@ class Stream:
         if label is not None:
             self.labels[label] = self.base
 
-    def add(self, event: Event, ident: str, low: float | None) -> Gain:
-        """Weigh one step.
-
-        Args:
-            event: The step.
-            ident: Its id.
-            low: Margin below which the model's usual inputs hardly ever lie; None: not known.
-        """
+    def add(self, event: Event, ident: str) -> Gain:
+        """Weigh one step; `ident` is its event's id."""
         m = event.measures
         self.steps += 1
         self.last_at = event.at
@@ -124,8 +116,6 @@ class Stream:
             self._descend(m.near_to, m.label, m.margin, ident),
             self._turn(m.near_to, m.label, ident),
         )
-        if low is not None and m.margin is not None:
-            self.hugging = max(0.0, self.hugging + (HUGS.yes if m.margin <= low else HUGS.no))
         self.previous = ident
         return gain
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from casemate.catalog import loader
 from casemate.catalog.entries import Detector
 from casemate.detect import verdicts
-from casemate.detect.accounts import Account
+from casemate.detect.accounts import OPENING, Account
 from casemate.detect.campaigns import Campaigns, stable_id
 from casemate.detect.models import Baseline, Model
 from casemate.detect.rule import Budget, Limits, Rule, Seen, Sighting
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from casemate.detect.verdicts import Conclusion
-    from casemate.records.event import Event, Measures
+    from casemate.records.event import Event
 
 ACCOUNTS, STREAMS, FIRSTS = 100_000, 50_000, 200_000
 """Most accounts of a model, streams and first inputs of clusters held; the oldest goes first."""
@@ -134,6 +134,8 @@ class Watch:
             model.accounts[event.principal] = account
         account.asked += 1
         account.last_at = event.at
+        if account.asked <= OPENING:
+            account.opening.append((event.writer, event.sequence))
         self.record.count(m)
         if m.broken:
             account.spoilt += 1
@@ -146,26 +148,23 @@ class Watch:
         if linked and m.delta == 0:
             account.repeats += 1
         elif linked or (m.delta is not None and 0 < m.delta < model.baseline.apart):
-            self._count(m, model, account)
+            if model.baseline.ready:
+                account.count(model.baseline.place(m))
             self._near(event, model, account, out)
         else:
             account.near = max(0.0, account.near + model.near.no)
             model.usual(m, account)
+            if model.baseline.ready:
+                place = model.baseline.place(m)
+                account.count(place)
+                model.now(account, place)
             self._remember(event)
-            self._count(m, model, account)
         if account.asked == TENTH:
             model.peer(account)
         for ident, rule in self._input:
             sighting = rule(event, account, model)
             if sighting is not None:
                 self._tell(ident, sighting, name, marked, out)
-
-    @staticmethod
-    def _count(m: Measures, model: Model, account: Account) -> None:
-        if model.baseline.ready:
-            place = model.baseline.place(m)
-            account.count(place)
-            model.now(account, place)
 
     def _baseline(self, name: str, marked: str | None) -> Baseline | None:
         """Red-team traffic is held against what is usual for everybody else."""
@@ -192,7 +191,7 @@ class Watch:
         if len(self._homes) >= FIRSTS:
             del self._homes[next(iter(self._homes))]
         self._homes[ident] = stream
-        gain: Gain = stream.add(event, ident, model.baseline.low)
+        gain: Gain = stream.add(event, ident)
         account.step(event, ident, stream, gain, model.near.yes)
         seen = Seen(event, account, stream, model)
         for rule_id, rule in self._step:
