@@ -7,6 +7,7 @@
     ├── FormatError          bytes are not what they claim                     -> a Finding in scan
     │   └── LimitExceeded    a bound was hit: size, depth, ratio, count        -> a Finding in scan
     ├── TargetError          a model or endpoint failed; .retry says whether to ask again
+    │   └── Refused          it would not answer this question, and says so
     ├── BudgetSpent          an attack has used its allowance; control flow inside attack
     └── StoreError           the workspace cannot be read or written; never repaired silently
 
@@ -79,6 +80,10 @@ class TargetError(CasemateError):
     def __init__(self, message: str, *, retry: bool = False, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.retry = retry
+
+
+class Refused(TargetError):
+    """An endpoint would not answer this question, though it answers others."""
 
 
 class BudgetSpent(CasemateError):

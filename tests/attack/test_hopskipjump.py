@@ -46,7 +46,7 @@ def attack(model, data, norm, budget, *, domain=None, steps=100, starts=10, seed
     with contextlib.suppress(BudgetSpent):
         hopskipjump(
             oracle, data.x, data.y, rng=np.random.default_rng(seed),
-            norm=norm, steps=steps, probes=20, starts=starts, band=0,
+            norm=norm, steps=steps, probes=20, starts=starts, band=0, sigma=0.0,
         )  # fmt: skip
     return oracle
 

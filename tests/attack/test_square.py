@@ -26,7 +26,7 @@ def attack(model, data, *, norm, eps, budget, steps=10_000, domain=None, seed=0)
     with contextlib.suppress(BudgetSpent):
         square(
             oracle, data.x, data.y, rng=np.random.default_rng(seed),
-            eps=eps, norm=norm, steps=steps, p_init=0.8, rescale=True,
+            eps=eps, norm=norm, steps=steps, p_init=0.8, p_least=0.0, rescale=True,
         )  # fmt: skip
     return oracle
 

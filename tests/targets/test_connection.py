@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from casemate.errors import TargetError, UsageError
+from casemate.errors import Refused, TargetError, UsageError
 from casemate.targets import connection as transport
 from casemate.targets.open import open_target
 from casemate.targets.settings import Settings
@@ -209,6 +209,11 @@ def test_credentials_are_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -
     assert "blue-tenant" not in str(error)
     assert b"authorization: Bearer SECRET-TOKEN" in seen[0]
     assert b"x-tenant: blue-tenant" in seen[0]
+
+
+def test_a_refusal_of_one_request_is_told_from_a_failure() -> None:
+    assert isinstance(refusal(lambda _, __: http("403 No", b"request not accepted")), Refused)
+    assert not isinstance(refusal(lambda _, __: http("404 No", b"no such model")), Refused)
 
 
 def test_the_query_goes_along_and_the_fragment_does_not() -> None:

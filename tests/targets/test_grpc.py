@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from casemate.errors import TargetError, UsageError
+from casemate.errors import Refused, TargetError, UsageError
 from casemate.targets.capabilities import Scores
 from casemate.targets.open import open_target
 from casemate.targets.settings import Settings
@@ -148,6 +148,14 @@ def test_busy_then_ok() -> None:
 
     with serve(busy) as host:
         open_target(f"grpc+oip://{host}/iris", settings=SETTINGS).close()
+
+
+def test_a_refusal_of_one_request_is_told_from_a_failure() -> None:
+    def deny(request: Any, context: Any) -> Any:
+        context.abort(grpc.StatusCode.PERMISSION_DENIED, "request not accepted")
+
+    with serve(deny) as host:
+        assert isinstance(refused(host), Refused)
 
 
 def test_too_slow() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from casemate.attack.measure import ORDER, distances, margins
-from casemate.errors import BudgetSpent, TargetError
+from casemate.errors import BudgetSpent, Refused, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,7 +225,11 @@ class Oracle:
     def _answer(self, x: Any, rows: Rows, answer: Callable[[Any], Any]) -> Any:
         parts = []
         for part in self._parts(len(x)):
-            parts.append(answer(x[part]))
+            try:
+                parts.append(answer(x[part]))
+            except Refused:
+                self._charge(rows[part], 1, 0)  # asked all the same
+                raise
             self._charge(rows[part], 1, 0)
         out = parts[0] if len(parts) == 1 else _concat(parts)
         self._look(x, rows, out)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 
 import casemate
-from casemate.errors import TargetError, UsageError
+from casemate.errors import Refused, TargetError, UsageError
 from casemate.targets.credentials import redact
 from casemate.targets.patience import Later, retry_after
 from casemate.targets.wire.tensor import Message
@@ -35,6 +35,8 @@ MAX_ANSWER = 16 << 20
 """Bytes of an answer, before and after decompression."""
 _EXCERPT = 160
 _AGAIN = frozenset({408, 425, 429, 502, 503, 504})
+_REFUSALS = frozenset({403, 406, 409, 422, 423, 451})
+"""Statuses that speak of one request: another may be answered."""
 _HINTS = {
     400: "the model may want another input name, shape or datatype",
     401: "set CASEMATE_TOKEN, or CASEMATE_HEADER_<NAME>",
@@ -133,7 +135,8 @@ class Connection:
             )
         if not 200 <= status < 300:
             said = redact(_plain(message.body[:_EXCERPT].decode("utf-8", "replace")), self._secrets)
-            raise TargetError(
+            failure = Refused if status in _REFUSALS else TargetError
+            raise failure(
                 f"the endpoint answered {status}{': ' if said else ''}{said}",
                 hint=_HINTS.get(status, ""),
             )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from casemate.errors import MissingExtra, TargetError, UsageError
+from casemate.errors import MissingExtra, Refused, TargetError, UsageError
 from casemate.targets import address, credentials, endpoint
 from casemate.targets.patience import Later, Patience
 from casemate.targets.wire import oip_grpc
@@ -103,7 +103,8 @@ class Channel:
             if "larger than max" in said:
                 return _Got(None)
             return Later(f"answered {code.name}: {said}")
-        raise TargetError(
+        failure = Refused if code is grpc.StatusCode.PERMISSION_DENIED else TargetError
+        raise failure(
             f"the endpoint answered {code.name}{': ' if said else ''}{said}",
             hint=_HINTS.get(code, ""),
         ) from error

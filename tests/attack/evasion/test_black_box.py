@@ -97,12 +97,12 @@ def test_a_seed_repeats_a_run_and_success_is_measured_again(ident, batch):
 @each
 def test_no_linear_model_is_fooled_within_its_optimum(ident):
     whole = linear((1, 8, 8), 2, scale=0.3)
-    data = near_boundary(whole, 30, spread=0.2)
+    data = near_boundary(whole, 12, spread=0.2)
     for norm in norms(ident):
         best = optimum(whole, data.x, data.y, norm)
         eps = float(np.median(best))
         several = {"norm": norm} if len(norms(ident)) > 1 else {}
-        oracle, _ = attack(ident, whole, data, 600, **several, **within(ident, eps))
+        oracle, _ = attack(ident, whole, data, 400, **several, **within(ident, eps))
         found = np.isfinite(oracle.distance)
         assert found.any()
         assert (oracle.distance[found] >= best[found] * (1 - 1e-4)).all()

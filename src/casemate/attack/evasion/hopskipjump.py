@@ -38,6 +38,7 @@ def hopskipjump(
     probes: int,
     starts: int,
     band: int,
+    sigma: float,
 ) -> None:
     """Walk along the decision border: estimate its normal from labels, jump, search, repeat.
 
@@ -58,6 +59,7 @@ def hopskipjump(
         probes: Questions of the first estimate; the t-th takes sqrt(t) times as many.
         starts: Inputs of other classes tried as a start.
         band: Frequencies per axis that the probes of an image hold; 0: by the size of the image.
+        sigma: Least root mean square of a probe's cells, in input units.
     """
     border = Border(oracle, x, y, norm)
     rows, at = border.start(starts, rng)
@@ -71,15 +73,16 @@ def hopskipjump(
             return
         wanted = int(probes * step**0.5)
         count = share_out(wanted, left, len(rows), SEARCH[norm], last=step == steps)
-        fresh = normals(border, rows, at, count, _length(border, rows, at), band, rng)
+        fresh = normals(border, rows, at, count, _length(border, rows, at, sigma), band, rng)
         normal = MEMORY[norm] * normal + fresh
         at = _jump_l2(border, rows, at, normal) if norm == "l2" else _jump(border, rows, at, normal)
 
 
-def _length(border: Border, rows: Rows, at: Array) -> Doubles:
+def _length(border: Border, rows: Rows, at: Array, sigma: float) -> Doubles:
     """Return the length of a probe (n,)."""
     wide = at[0].size ** 0.5 if border.norm == "linf" else 1.0
-    return PROBE[border.norm] * border.distance(rows, at) * wide
+    length = PROBE[border.norm] * border.distance(rows, at) * wide
+    return np.asarray(np.maximum(length, sigma * at[0].size ** 0.5))
 
 
 def _jump_l2(border: Border, rows: Rows, at: Array, normal: Array) -> Array:

@@ -67,6 +67,7 @@ def run(
     deadline: float | None,
     drop: bool = True,
     batch: int | None = None,
+    unguarded: Any = None,
 ) -> Trial:
     """Attack every input that the target gets right; see `casemate.attack.run.run`.
 
@@ -85,7 +86,10 @@ def run(
         deadline: `time.monotonic()` at which to stop.
         drop: Leave rows out once they are fooled; False only to compare costs.
         batch: Inputs attacked together; None: as many as fit comfortably.
+        unguarded: The same target by a way around its guard, asked before and after the attack,
+            where the guard would refuse or falsify the answer; None: there is none.
     """
+    plain = model if unguarded is None else unguarded
     for need in entry.needs:
         if need not in model.gives:
             raise UsageError(
@@ -96,13 +100,13 @@ def run(
         raise UsageError(f"a budget of {budget} evaluations allows nothing", hint="at least 1")
     chosen = inputs.choose(model, data, limit, gradients="gradients" in entry.needs)
     device = inputs.resolve(device)
-    clean = answers.ask(model, chosen.x, chosen.y, model.threshold, device)
+    clean = answers.ask(plain, chosen.x, chosen.y, model.threshold, device)
     figure = inputs.figure(model, data, chosen, clean, fpr)
     if figure.threshold != model.threshold:
-        clean = answers.ask(model, chosen.x, chosen.y, figure.threshold, device)
+        clean = answers.ask(plain, chosen.x, chosen.y, figure.threshold, device)
     right = figure.counted & (clean.label == chosen.y)
     random = model.deterministic is False or answers.wavers(
-        model, chosen.x, chosen.y, figure.threshold, device
+        plain, chosen.x, chosen.y, figure.threshold, device
     )
     domain = Domain(chosen.lower, chosen.upper, tuple(data.columns))
 
@@ -121,7 +125,7 @@ def run(
     asked: answers.Answer | None = None
     try:
         ask = answers.ask_often if random else answers.ask
-        asked = ask(model, tally.adversarial[rows], chosen.y[rows], figure.threshold, device)
+        asked = ask(plain, tally.adversarial[rows], chosen.y[rows], figure.threshold, device)
     except TargetError as error:
         stop = Stop("failed", stop.notes)
         notes.append(f"what was found could not be measured again: {error}")

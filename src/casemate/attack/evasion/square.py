@@ -33,6 +33,7 @@ def square(
     norm: str,
     steps: int,
     p_init: float,
+    p_least: float,
     rescale: bool,
 ) -> None:
     """Change random squares, keep what lowers the margin.
@@ -53,6 +54,7 @@ def square(
         norm: `linf` or `l2`.
         steps: Most questions per input.
         p_init: Share of the cells in the first square.
+        p_least: Share of the cells below which no square falls.
         rescale: Stretch the schedule of sizes, made for 10,000 questions, to those there are.
     """
     stretch = (1.0 if norm == "linf" else 0.5) if rescale else 0.0
@@ -66,7 +68,7 @@ def square(
         if not len(x):
             return
         passed = step * (10_000 / total) ** stretch
-        share = p_init * 0.5 ** sum(passed > at for at in SCHEDULE)
+        share = max(p_least, p_init * 0.5 ** sum(passed > at for at in SCHEDULE))
         if norm == "linf":
             moved = _recolour(adv, low, high, share, rng)
         else:
