@@ -1,5 +1,8 @@
 """Playbooks: exchange in, event and action out, with a clock that stands still."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -86,7 +89,7 @@ def test_what_is_no_inference_leaves_no_event(method, path):
 HOSTILE = {
     "malformed": call(b'{"inputs": ['),
     "wrong length": call(BODY.replace(b"[1,784]", b"[1,785]")),
-    "nan": call(b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[NaN]}]}'),
+    "nan": call(b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[nan]}]}'),
     "infinite": call(b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1e999]}]}'),
     "huge shape": call(b'{"inputs":[{"name":"x","shape":[99999999999],"datatype":"FP32"}]}'),
     "doubled": call(b'{"inputs":[],"inputs":[]}'),
@@ -152,7 +155,7 @@ def test_garbage_is_no_way_round_an_order():
 
 
 def test_an_answer_that_was_to_be_changed_and_cannot_be():
-    unread = call(b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[NaN]}]}')
+    unread = call(b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[nan]}]}')
     open_ = enforcing("coarsen")
     reply, (event,) = passed(open_, unread, REPLY)
     assert reply is REPLY
@@ -330,8 +333,38 @@ def test_integers_floats_and_every_datatype_pass(tmp_path):
             assert [one.kind for one in events] == ["inference"] * 2, (datatype, number)
 
 
+def test_nan_reaches_the_judges():
+    judge = Judge()
+    asked = call(b'{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[NaN,1]}]}')
+    (event,) = passed(guard(judge), asked, REPLY)[1]
+    assert event.kind == "inference"
+    np.testing.assert_array_equal(judge.seen[0][0].x, [[np.nan, 1]])
+
+
 def test_a_principal_that_lies_is_noted():
     asked = image()._replace(headers=(("x-user", "ann"), ("x-user", "bob")))
     (event,) = passed(guard(), asked, REPLY)[1]
     assert event.principal == "ip:10.0.0.9"
     assert event.note == "x-user more than once"
+
+
+def test_an_answered_request_is_let_go_at_once():
+    """Inputs must not pile up until the garbage collector comes by."""
+    made = guard()
+    gc.collect()
+    gc.disable()
+    try:
+        ask = made.ask(image())
+        held = weakref.ref(ask.exchange.x.base)
+        made.answer(ask, REPLY, AT)
+        del ask
+        assert held() is None
+        slow, quick = made.ask(image()), made.ask(image())
+        made.answer(quick, REPLY, AT)
+        made.due(AT + HOLD)
+        held = weakref.ref(slow.exchange.x.base)
+        made.answer(slow, REPLY, AT + 2 * HOLD)
+        del slow
+        assert held() is None
+    finally:
+        gc.enable()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from casemate.errors import FormatError, LimitExceeded
-from casemate.guard import protocols, shaping
+from casemate.guard import literals, protocols, shaping
 from casemate.guard.policy import RouteTable
 from casemate.guard.routes import Routes
 from casemate.targets.wire import mlflow, oip, oip_grpc, sagemaker, tfserving
@@ -170,11 +170,6 @@ AMBIGUOUS = {
     "no form": ("/invocations", b'{"rows": [1]}', "application/json"),
     "not json": ("/v2/models/m/infer", b"{", "application/json"),
     "utf-16": ("/v2/models/m/infer", '{"inputs": []}'.encode("utf-16"), "application/json"),
-    "nan": (
-        "/v2/models/m/infer",
-        b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[NaN]}]}',
-        "application/json",
-    ),
     "wrong length": (
         "/v2/models/m/infer",
         b'{"inputs":[{"name":"x","shape":[3],"datatype":"FP32","data":[1]}]}',
@@ -246,4 +241,34 @@ def test_the_output_a_route_names_is_the_one_that_counts():
     question, route = asked(*CASES["oip"], None, output="p")
     np.testing.assert_array_equal(
         told(question, route, oip.encode_response("m", parts)).scores, np.abs(X[:, ::-1])
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (
+            "/v2/models/m/infer",
+            b'{"inputs":[{"name":"NaN","shape":[2,2],"datatype":"FP32","data":[NaN,1,-Infinity,2]}]}',
+        ),
+        ("/v1/models/m:predict", b'{"instances": [[NaN, 1], [ -Infinity , 2]]}'),
+        ("/invocations", b'{"dataframe_split": {"data": [[NaN, 1], [Infinity, 2]]}}'),
+        ("/invocations", b'{"inputs": [[NaN, 1.0], [Infinity, 2.0]]}'),
+    ],
+)
+def test_not_a_number_is_read_on_open_routes_alone(path, body):
+    question, _ = asked(path, Message(body, "application/json"))
+    np.testing.assert_array_equal(question.inputs.x, [[np.nan, 1], [np.nan, 2]])
+    with pytest.raises(FormatError):
+        asked(path, Message(body, "application/json"), None, fail="closed")
+
+
+def test_words_that_look_like_it_are_left_alone():
+    body = b'{"instances": ["NaN", "a \\" NaN"]}'
+    question, _ = asked("/v1/models/m:predict", Message(body, "application/json"))
+    assert question.inputs.texts == ("NaN", 'a " NaN')
+    assert literals.without(body) is None
+    assert (
+        literals.without(b'{"a": [NaN, 1], "NaN": 2}')
+        == b'{"a": [-1.7976931348623157e308, 1], "NaN": 2}'
     )

@@ -305,6 +305,9 @@ class Guard:
     def _decide(self, ask: Ask, *, spared: bool) -> None:
         exchange, route = ask.exchange, ask.route
         assert exchange is not None
+        closed = route is not None and route.table.fail == "closed"
+        if self._orders.idle and not closed:
+            return
         asked = Asked(
             ask.call,
             ask.headers,
@@ -315,7 +318,6 @@ class Guard:
         )
         self._orders.raise_signs(asked)
         steps = list(self._orders.steps(asked, spared=spared))
-        closed = route is not None and route.table.fail == "closed"
         if closed and any(one.broken for one in ask.measured):
             ask.decision = "refuse"
             if self.enforces:

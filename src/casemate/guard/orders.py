@@ -61,6 +61,11 @@ class Orders:
                 self._rules.setdefault(rule.when, []).append((name, rule, settings, lasts))
         self.obey(())
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to carry out and no rule to raise."""
+        return not (self._always or self._rules or self._general or self._personal or self._raised)
+
     def obey(self, orders: Sequence[Order]) -> None:
         """Replace the active orders; those undone or not understood are left out."""
         undone = {one.undoes for one in orders if one.action == "undo" and one.undoes}

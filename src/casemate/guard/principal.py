@@ -77,7 +77,8 @@ class Principals:
         if self._header is not None and trusted:
             value = headers.get(self._header)
             if value:
-                if sum(name == self._header for name, _ in call.headers) == 1:
+                once = len(headers) == len(call.headers)
+                if once or sum(name == self._header for name, _ in call.headers) == 1:
                     return Who(_named(value), session)
                 note = f"{self._header} more than once"
         elif self._header is not None and self._header in headers:

@@ -5,10 +5,11 @@ Strict: where servers may read a body in two ways it is not read at all, and the
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
-from casemate.errors import FormatError
-from casemate.guard import invocations, shaping, templates
+from casemate.errors import FormatError, LimitExceeded
+from casemate.guard import invocations, literals, shaping, templates
 from casemate.guard.strict import refuse_doubles
 from casemate.targets.wire import chat, mlflow, oip, oip_grpc, sagemaker, template, tfserving
 from casemate.targets.wire.tensor import Answer, Message
@@ -37,7 +38,12 @@ class Question(NamedTuple):
 
 def content_type(headers: Mapping[str, str]) -> str:
     """Return the media type of a body in lower case, without parameters."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
+    return _media_type(headers.get("content-type", ""))
+
+
+@functools.lru_cache(maxsize=256)
+def _media_type(value: str) -> str:
+    return value.partition(";")[0].strip().lower()
 
 
 def refuse_repeated(headers: Mapping[str, str], given: tuple[tuple[str, str], ...]) -> None:
@@ -50,7 +56,7 @@ def refuse_repeated(headers: Mapping[str, str], given: tuple[tuple[str, str], ..
 
 
 def question(route: Route, headers: Mapping[str, str], body: bytes) -> Question:
-    """Read a request.
+    """Read a request; on open routes also with NaN and Infinity in its JSON.
 
     Args:
         route: Where it belongs.
@@ -61,6 +67,18 @@ def question(route: Route, headers: Mapping[str, str], body: bytes) -> Question:
         FormatError: Not the protocol, or a body with two meanings.
         LimitExceeded: Too large or too deep.
     """
+    try:
+        return _question(route, headers, body)
+    except LimitExceeded:
+        raise
+    except FormatError:
+        plain = literals.without(body) if route.table.fail == "open" else None
+        if plain is None or oip.HEAD in headers:
+            raise
+    return literals.restored(_question(route, headers, plain))
+
+
+def _question(route: Route, headers: Mapping[str, str], body: bytes) -> Question:
     kind = content_type(headers)
     message = Message(body, kind, headers)
     model, version = route.model, route.version

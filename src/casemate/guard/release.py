@@ -58,6 +58,8 @@ class Release:
     def fill(self, slot: Slot, events: Sequence[Event], now: int) -> list[Event]:
         """Complete a slot that has not left; return what may leave now."""
         slot.events, slot.filled = events, now
+        # What makes the early events holds the whole request, and the request holds its slot.
+        slot.early = _nothing
         if self._slots[0] is slot and len(self._slots) == 1:
             self._slots.popleft()
             slot.released = True
@@ -73,8 +75,7 @@ class Release:
             if head.events is None and not self._pressed(now):
                 break
             self._slots.popleft()
-            head.released = True
-            leaving += head.early() if head.events is None else head.events
+            leaving += self._let_go(head)
         return leaving
 
     def rest(self) -> list[Event]:
@@ -82,13 +83,22 @@ class Release:
         leaving: list[Event] = []
         while self._slots:
             head = self._slots.popleft()
-            head.released = True
-            leaving += head.early() if head.events is None else head.events
+            leaving += self._let_go(head)
         self._filled.clear()
         return leaving
+
+    def _let_go(self, slot: Slot) -> Sequence[Event]:
+        slot.released = True
+        events = slot.early() if slot.events is None else slot.events
+        slot.early = _nothing
+        return events
 
     def _pressed(self, now: int) -> bool:
         while self._filled and self._filled[0].released:
             self._filled.popleft()
         waiting = bool(self._filled) and now - self._filled[0].filled >= HOLD
         return waiting or (bool(self._filled) and len(self._slots) > _MOST)
+
+
+def _nothing() -> Sequence[Event]:
+    return ()
