@@ -98,7 +98,7 @@ def test_observing_is_never_shown_as_acting():
 
 def test_a_detection_says_what_the_page_says():
     found = detection(id="det-1", marked="run-1", principals=("eve", "mallory"))
-    told = json.loads(ocsf.line(found))
+    told = json.loads(ocsf.detection_line(found))
     assert told["class_uid"] == 2004
     assert told["finding_info"]["uid"] == told["metadata"]["uid"] == "det-1"
     assert [one["user"]["uid"] for one in told["evidences"]] == ["eve", "mallory"]
@@ -108,5 +108,7 @@ def test_a_detection_says_what_the_page_says():
 
 
 def test_a_line_is_one_line():
-    assert b"\n" not in ocsf.line(event(principal="a\nb"))
-    assert json.loads(ocsf.line(event(principal="A" * 10**6)))["actor"]["user"]["uid"][-1] == "…"
+    assert b"\n" not in ocsf.event_line(event(principal="a\nb"))
+    assert (
+        json.loads(ocsf.event_line(event(principal="A" * 10**6)))["actor"]["user"]["uid"][-1] == "…"
+    )

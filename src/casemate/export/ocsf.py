@@ -126,12 +126,14 @@ def finding(record: Detection) -> Json:
     return body
 
 
-def line(record: Event | Detection) -> bytes:
-    """Return a record as one line of JSON, as the pager's `ocsf` channel wants it."""
-    from casemate.records.detection import Detection
+def event_line(record: Event) -> bytes:
+    """Return an event as one line of JSON."""
+    return msgspec.json.encode(event(record))
 
-    found = finding(record) if isinstance(record, Detection) else event(record)
-    return msgspec.json.encode(found)
+
+def detection_line(record: Detection) -> bytes:
+    """Return a detection as one line of JSON, as the pager's `ocsf` channel wants it."""
+    return msgspec.json.encode(finding(record))
 
 
 def _activity(record: Event, provider: str) -> Json:
