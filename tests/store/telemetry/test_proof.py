@@ -76,6 +76,7 @@ def test_check_returns_the_event_and_refuses_all_else(made):
         replace(proof, row=other.row),
         replace(proof, index=proof.index ^ 1),
         replace(proof, path=other.path),
+        replace(proof, columns=(*proof.columns[1:], proof.columns[0])),
         replace(proof, path=proof.path[:-32]),
         replace(proof, path=proof.path[:-1]),
         replace(proof, leaf=proof.leaf.replace('"events":37', '"events":38')),
@@ -105,6 +106,7 @@ def test_it_stays_under_two_kilobytes_in_a_full_log():
     hashes = bytes(32)
     proof = Proof(
         row=b"",
+        columns=(),
         index=2**20 - 1,
         path=hashes * 20,  # a million events in a segment
         leaf="x" * 420,

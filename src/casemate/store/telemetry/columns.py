@@ -7,6 +7,7 @@ proof of an event does not depend on how a segment is compressed.
 
 from __future__ import annotations
 
+import hashlib
 import types
 import typing
 from itertools import repeat
@@ -107,7 +108,7 @@ def unpack(payload: bytes | memoryview, names: Sequence[str] = COLUMNS) -> Row:
         StoreError: Not a row of these columns.
     """
     try:
-        if tuple(names) == COLUMNS:
+        if names is COLUMNS or tuple(names) == COLUMNS:
             return _decoder.decode(payload)
         given = dict(zip(names, _loose.decode(payload), strict=True))
         values = [given.get(name, _DEFAULTS[name]) for name in COLUMNS]
@@ -142,16 +143,33 @@ def table(rows: Sequence[Row]) -> Any:
     return pa.Table.from_arrays(arrays, schema=fields)
 
 
-def rows(batch: Any) -> Iterator[Row]:
-    """Yield the rows of an Arrow table or record batch whose columns are `COLUMNS`."""
-    return zip(*(_values(batch.column(name)) for name in COLUMNS), strict=False)
+def rows(batch: Any, names: Sequence[str] = COLUMNS) -> Iterator[Row]:
+    """Yield the rows of an Arrow record batch; columns it does not have are at their default."""
+    there = set(batch.schema.names)
+    columns = [
+        _values(batch.column(name), _DEFAULTS.get(name))
+        if name in there
+        else repeat(_DEFAULTS[name], batch.num_rows)
+        for name in names
+    ]
+    return zip(*columns, strict=True)
 
 
-def _values(column: Any) -> Iterable[Any]:
+def form(names: Sequence[str] = COLUMNS) -> str:
+    """Return 16 hex digits that stand for the columns of a row and their order."""
+    return hashlib.sha256(",".join(names).encode()).hexdigest()[:16]
+
+
+def _values(column: Any, default: Any) -> Iterable[Any]:
     if column.null_count == len(column):
-        return repeat(None, len(column))
-    values = column.to_pylist()
-    return map(tuple, values) if str(column.type).startswith("list") else values
+        return repeat(None if default is msgspec.NODEFAULT else default, len(column))
+    values: list[Any] = column.to_pylist()
+    if str(column.type).startswith("list"):
+        return map(tuple, values)
+    if column.null_count and default not in (None, msgspec.NODEFAULT):
+        # A query over segments of several forms fills what one of them lacks with nulls.
+        return [default if value is None else value for value in values]
+    return values
 
 
 def _arrow(pa: Any, name: str, hint: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,13 +19,8 @@ LONGEST = 16 * 1024 * 1024
 """Bytes of a payload; a longer one is damage."""
 
 
-class Frame(NamedTuple):
-    """A payload, or a stretch of bytes that is none."""
-
-    payload: bytes | None
-    """None where bytes were skipped to get to the next whole frame."""
-    begin: int
-    end: int
+Frame = tuple[bytes | None, int, int]
+"""Payload, where its frame begins and ends; None for bytes skipped to get to the next whole one."""
 
 
 def frames(payloads: Iterable[bytes]) -> bytes:
@@ -40,39 +35,42 @@ def frames(payloads: Iterable[bytes]) -> bytes:
 def read(data: bytes, start: int = 0) -> Iterator[Frame]:
     """Yield the frames of `data` from an offset on.
 
-    Damage between two whole frames is yielded as one Frame without a payload. What stands at the
+    Damage between two whole frames is yielded as one without a payload. What stands at the
     end and is no whole frame is not yielded: a writer may be about to finish it.
     """
+    head, check, size = _HEAD.unpack_from, zlib.crc32, len(data)
     offset = start
     while True:
-        payload = _at(data, offset)
-        if payload is None:
-            whole = _next(data, offset + 1)
-            if whole is None:
-                return
-            yield Frame(None, offset, whole)
-            offset = whole
-            continue
-        end = offset + _HEAD.size + len(payload)
-        yield Frame(payload, offset, end)
-        offset = end
+        begin = offset + _HEAD.size
+        if begin <= size:
+            mark, length, sum_ = head(data, offset)
+            end = begin + length
+            if mark == _MARK and length <= LONGEST and end <= size:
+                payload = data[begin:end]
+                if check(payload) == sum_:
+                    yield payload, offset, end
+                    offset = end
+                    continue
+        whole = _next(data, offset + 1)
+        if whole is None:
+            return
+        yield None, offset, whole
+        offset = whole
 
 
-def _at(data: bytes, offset: int) -> bytes | None:
-    if len(data) - offset < _HEAD.size:
-        return None
-    mark, length, check = _HEAD.unpack_from(data, offset)
+def _whole(data: bytes, offset: int) -> bool:
     begin = offset + _HEAD.size
-    if mark != _MARK or length > LONGEST or begin + length > len(data):
-        return None
-    payload = data[begin : begin + length]
-    return payload if zlib.crc32(payload) == check else None
+    if begin > len(data):
+        return False
+    _, length, sum_ = _HEAD.unpack_from(data, offset)
+    end = begin + length
+    return bool(length <= LONGEST and end <= len(data) and zlib.crc32(data[begin:end]) == sum_)
 
 
 def _next(data: bytes, offset: int) -> int | None:
     tried = 0
     while (offset := data.find(_MARK, offset)) >= 0:
-        if _at(data, offset) is not None:
+        if _whole(data, offset):
             return offset
         # Bytes made to look like many long frames cost a checksum each; a bound keeps it linear.
         tried += 1

@@ -98,18 +98,18 @@ class WriterJournal:
         except FileNotFoundError:
             return  # sealed meanwhile
         begin = self._offset
-        for frame in read(data):
-            self._offset = begin + frame.end
-            if frame.payload is None:
-                where = f"{begin + frame.begin} to {begin + frame.end}"
+        for payload, place, end in read(data):
+            self._offset = begin + end
+            if payload is None:
+                where = f"{begin + place} to {begin + end}"
                 self.notes.append(f"{name} is damaged at bytes {where}")
-            elif frame.payload[:1] and frame.payload[0] in _MAP:
-                self._note(path, frame.payload)
+            elif payload and payload[0] in _MAP:
+                self._note(path, payload)
             else:
                 try:
-                    this = unpack(frame.payload, self._columns)
+                    this = unpack(payload, self._columns)
                 except StoreError as error:
-                    self.notes.append(f"{name} at byte {begin + frame.begin}: {error}")
+                    self.notes.append(f"{name} at byte {begin + place}: {error}")
                     continue
                 yield this
 
@@ -122,7 +122,8 @@ class WriterJournal:
         if "columns" in note:
             if note.get("journal") != 1 or note.get("writer") != self.writer:
                 self.notes.append(f"{path.name} is not a journal of {self.writer}")
-            self._columns = tuple(map(str, note["columns"]))
+            names = tuple(map(str, note["columns"]))
+            self._columns = COLUMNS if names == COLUMNS else names
             if isinstance(note.get("start"), int):
                 self.start = note["start"]
         elif isinstance(note.get("end"), int):

@@ -50,6 +50,8 @@ class Segment(
     """Of the file."""
     root: str
     """Root of the Merkle tree whose leaves are the packed rows of the events, in order."""
+    form: str
+    """Names the columns of those rows (columns.form)."""
     events: int
     began: int
     """Smallest and largest `at` in it."""

@@ -14,10 +14,10 @@ import msgspec
 from casemate.errors import StoreError, UsageError
 from casemate.store.telemetry import merkle
 from casemate.store.telemetry.checkpoint import parse
-from casemate.store.telemetry.columns import SEQUENCE, WRITER, event, pack_row, unpack
+from casemate.store.telemetry.columns import SEQUENCE, WRITER, event, form, unpack
 from casemate.store.telemetry.leaves import FILE, FOLDER, Leaves, Segment
 from casemate.store.telemetry.leaves import parse as parse_leaf
-from casemate.store.telemetry.segment import read_rows
+from casemate.store.telemetry.segment import read_payloads
 from casemate.store.telemetry.witness import Notes
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Proof(
 
     row: bytes
     """MessagePack of the event's row: what is hashed."""
+    columns: tuple[str, ...]
+    """Names of the row's values; the leaf's `form` is made of them."""
     index: int
     """Place of the event in its segment."""
     path: bytes
@@ -67,11 +69,15 @@ def prove(folder: Path, writer: str, sequence: int) -> Proof:
             break
     else:
         raise UsageError(f"no event {writer}:{sequence} is sealed in {folder}")
-    rows = list(read_rows(leaves.path(segment)))
-    found = [i for i, row in enumerate(rows) if (row[WRITER], row[SEQUENCE]) == (writer, sequence)]
-    if not found:
+    names, payloads = read_payloads(leaves.path(segment))
+    places = (
+        place
+        for place, row in enumerate(unpack(payload, names) for payload in payloads)
+        if (row[WRITER], row[SEQUENCE]) == (writer, sequence)
+    )
+    index = next(places, None)
+    if index is None:
         raise UsageError(f"event {writer}:{sequence} was lost: a gap stands in its place")
-    packed = [pack_row(row) for row in rows]
     notes, _ = Notes(folder / FOLDER).read()
     if not notes:
         raise StoreError(f"the log of {folder} has no checkpoint")
@@ -80,9 +86,10 @@ def prove(folder: Path, writer: str, sequence: int) -> Proof:
     if segment.number >= len(lines):
         raise StoreError(f"segment {segment.number} is not signed yet")
     return Proof(
-        row=packed[found[0]],
-        index=found[0],
-        path=b"".join(merkle.path([merkle.leaf(one) for one in packed], found[0])),
+        row=payloads[index],
+        columns=names,
+        index=index,
+        path=b"".join(merkle.path([merkle.leaf(one) for one in payloads], index)),
         leaf=lines[segment.number].decode(),
         number=segment.number,
         leaf_path=b"".join(merkle.path([merkle.leaf(one) for one in lines], segment.number)),
@@ -109,7 +116,9 @@ def check(proof: Proof, key: Ed25519PublicKey) -> Event:
     root = merkle.climb(merkle.leaf(proof.row), proof.index, leaf.events, _steps(proof.path))
     if root is None or root.hex() != leaf.root:
         raise StoreError("the proof's event is not in the segment")
-    return event(unpack(proof.row))
+    if form(proof.columns) != leaf.form:
+        raise StoreError("the proof's columns are not those of the segment")
+    return event(unpack(proof.row, proof.columns))
 
 
 def to_json(proof: Proof) -> bytes:

@@ -11,14 +11,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from casemate.store.telemetry import merkle
-from casemate.store.telemetry.columns import AT, COLUMNS, Row, pack_row, rows, schema, table
+from casemate.store.telemetry.columns import AT, Row, pack_row, rows, schema, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 _GROUP = 131_072
-_CHUNK = 16_384
+CHUNK = 16_384
+"""Rows that are converted together."""
 _COUNTS = ("sequence", "at", "took")
 _NAMES = ("near_to", "request")
 _RANDOM = ("input_digest", "output_digest", "served_digest", "payload", "cluster")
@@ -38,17 +39,18 @@ class SegmentWriter:
         self._tables: list[Any] = []
         self._file = pq.ParquetWriter(path, schema(), compression="zstd", **_encodings())
 
-    def add(self, row: Row) -> None:
-        """Add a row."""
-        at = row[AT]
-        if not self.events or at < self.began:
-            self.began = at
-        if not self.events or at > self.ended:
-            self.ended = at
-        self.events += 1
-        self._hashes.append(hashlib.sha256(b"\0" + pack_row(row)).digest())
-        self._rows.append(row)
-        if len(self._rows) == _CHUNK:
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add rows."""
+        if not rows:
+            return
+        times = [row[AT] for row in rows]
+        begin, end = min(times), max(times)
+        self.began = min(self.began, begin) if self.events else begin
+        self.ended = max(self.ended, end) if self.events else end
+        self.events += len(rows)
+        self._hashes += _hashed(rows)
+        self._rows += rows
+        if len(self._rows) >= CHUNK:
             self._group()
 
     def close(self) -> tuple[int, str, str]:
@@ -69,9 +71,14 @@ class SegmentWriter:
         if self._rows:
             self._tables.append(table(self._rows))
             self._rows = []
-        if self._tables and (last or len(self._tables) * _CHUNK >= _GROUP):
+        if self._tables and (last or sum(map(len, self._tables)) >= _GROUP):
             self._file.write_table(pa.concat_tables(self._tables), row_group_size=_GROUP)
             self._tables = []
+
+
+def _hashed(rows: Iterable[Row]) -> list[bytes]:
+    new = hashlib.sha256
+    return [new(b"\0" + payload).digest() for payload in map(pack_row, rows)]
 
 
 def file_digest(path: Path, *, sync: bool = False) -> tuple[int, str]:
@@ -84,17 +91,23 @@ def file_digest(path: Path, *, sync: bool = False) -> tuple[int, str]:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of a segment in order."""
+    """Yield the rows of a segment in order, with today's columns."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(_CHUNK, columns=list(COLUMNS)):
+        for batch in file.iter_batches(CHUNK):
             yield from rows(batch)
 
 
-def hashes(path: Path) -> list[bytes]:
-    """Return the hash of each event of a segment, in order."""
-    return [merkle.leaf(pack_row(row)) for row in read_rows(path)]
+def read_payloads(path: Path) -> tuple[tuple[str, ...], list[bytes]]:
+    """Return the columns of a segment as it was written, and the payloads that were hashed."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        names = tuple(file.schema_arrow.names)
+        return names, [
+            pack_row(row) for batch in file.iter_batches(CHUNK) for row in rows(batch, names)
+        ]
 
 
 def _encodings() -> dict[str, Any]:

@@ -98,7 +98,7 @@ class Sandbox:
             if files:
                 quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in files)
                 source = (
-                    f"SELECT {columns} FROM read_parquet([{quoted}], union_by_name = false) "  # noqa: S608
+                    f"SELECT {columns} FROM read_parquet([{quoted}], union_by_name = true) "  # noqa: S608
                     f"UNION ALL {source}"
                 )
             connection.execute(

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from casemate.errors import StoreError, UsageError
 from casemate.store.telemetry import merkle
 from casemate.store.telemetry.checkpoint import FIRST, Checkpoint, parse
-from casemate.store.telemetry.columns import KIND, NOTE
+from casemate.store.telemetry.columns import KIND, NOTE, form
 from casemate.store.telemetry.journals import WriterJournal, with_gaps, writers
 from casemate.store.telemetry.keys import public_pem, read_public
 from casemate.store.telemetry.leaves import FILE, FOLDER, SEGMENTS, Expiry, Segment, Span
 from casemate.store.telemetry.leaves import parse as parse_leaf
-from casemate.store.telemetry.segment import file_digest, hashes
+from casemate.store.telemetry.segment import file_digest, read_payloads
 from casemate.store.telemetry.witness import PUBLIC, Notes
 
 if TYPE_CHECKING:
@@ -312,7 +312,7 @@ class _Verifying:
                 progress("verifying", read, total)
             if digest != leaf.sha256:
                 self._fault(*_misfit(where, leaf, size, digests.get(digest)))
-            elif events and _root(path) != leaf.root:
+            elif events and _contents(path) != (leaf.form, leaf.root, leaf.events):
                 self._fault("events-unproven", where)
         return read
 
@@ -368,13 +368,14 @@ def _no_sealer(log: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _root(path: Path) -> str | None:
+def _contents(path: Path) -> tuple[str, str, int] | None:
     import pyarrow as pa
 
     try:
-        return merkle.root(hashes(path)).hex()
+        names, payloads = read_payloads(path)
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError):
         return None
+    return form(names), merkle.root(list(map(merkle.leaf, payloads))).hex(), len(payloads)
 
 
 def _misfit(where: str, leaf: Segment, size: int, other: int | None) -> Fault:
