@@ -58,6 +58,8 @@ class Supervisor:
         self._log = store / "analysis.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._beat = now_us()
+        self._dark: tuple[int, str] | None = None
+        self._started = 0.0
         self._pause = 1.0
         self._again = 0.0
 
@@ -72,6 +74,7 @@ class Supervisor:
             self._process = subprocess.Popen(  # noqa: S603 - our own words
                 self._words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
             )
+        self._started = time.monotonic()
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
 
@@ -81,22 +84,27 @@ class Supervisor:
             if time.monotonic() >= self._again:
                 self.start()
             return []
-        began, alive = self._beat, self._heard()
-        if alive:
-            self._beat, self._pause = now, 1.0
-            if now - began > SILENT * 1e6:
-                return [Blind(began, now, "the analysis was silent")]
         code = self._process.poll()
-        if code is None and now - self._beat < SILENT * 1e6:
+        if self._heard() and code is None:
+            dark, self._dark = self._dark, None
+            self._beat, self._pause = now, 1.0
+            return [] if dark is None else [Blind(dark[0], now, dark[1])]
+        silent = now - self._beat > SILENT * 1e6 and time.monotonic() - self._started > SILENT
+        if code is None and not silent:
             return []
         if code is None:
             self._process.kill()
             self._process.wait()
-        why = f"the analysis process ended with {code}" if code is not None else "it was silent"
+        why = "fell silent" if code is None else f"ended with {code}"
+        self._dark = self._dark or (self._beat, f"the analysis process {why}; another took over")
         self._close()
         self._again = time.monotonic() + self._pause
         self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
-        return [Blind(self._beat, now, f"{why}; started again, it looks at these events late")]
+        return []
+
+    def dark(self, now: int) -> list[Blind]:
+        """Return the time nobody has been looking, if there is nobody at this moment."""
+        return [] if self._dark is None else [Blind(self._dark[0], now, self._dark[1])]
 
     def stop(self) -> None:
         """End the process, kindly first."""

@@ -10,30 +10,33 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.errors import MissingExtra, UsageError
+from casemate.records.event import Event
 from casemate.workflows.imported import Memory
 from casemate.workflows.job import Job
-from casemate.workflows.read_ahead import read_ahead
 from casemate.workflows.scope import key_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from casemate.guard.guard import Guard
+    from casemate.detect.inline.judge import InlineJudge
+    from casemate.guard.keys import Keys
     from casemate.guard.logs.paths import Place
-    from casemate.guard.logs.stream import Batch, End, File
+    from casemate.guard.logs.stream import File
     from casemate.guard.logs.tally import Count, Tally
     from casemate.guard.policy import GuardTable
-    from casemate.records.event import Event
     from casemate.store.telemetry.sink import EventSink
     from casemate.store.workspace import Workspace
     from casemate.workflows.config import Loaded
+    from casemate.workflows.read_ahead import Whole, Work
 
     Progress = Callable[[str, int, int], None]
 
 FLUSH = 8192
 """Events between two waits for the disk."""
 _MOST_NAMES = 1_000_000
+_ON_RECORD = ("a request that cannot be read", "an answer without its request")
+"""What is on record as an event of its own, and needs no gap."""
 
 
 class Imported(NamedTuple):
@@ -88,9 +91,11 @@ def import_logs(
         StoreError: The events cannot be written.
     """
     try:
+        from casemate.guard import keys
         from casemate.guard.logs import files
         from casemate.guard.logs.tally import Tally
         from casemate.store.telemetry.opening import new_writer, open_query, open_sink
+        from casemate.workflows.read_ahead import Work
     except ModuleNotFoundError as error:
         raise MissingExtra("guard", for_="an import") from error
 
@@ -114,21 +119,24 @@ def import_logs(
             job.note("all of it had been imported before")
             return Imported(job.run.id, "", len(found), known, 0, 0, 0, 0, 0, (), None, None, (), 0)
         writer = new_writer()
-        guard = _guard(table, loaded, workspace, writer)
+        held = keys.read(os.environ, key_folder() / "guard.key", workspace=workspace.folder)
+        judge = _judge(table, loaded, held)
+        size = sum(file.path.stat().st_size for file in log)
+        work = Work(
+            log, kind, fields or {}, table, held, writer, loaded.root, dict(os.environ),
+            frozenset(written), size,
+        )  # fmt: skip
         sink = open_sink(place, writer)
         try:
             for file in log:
                 memory.begin(file, writer)
             kept = _Keeping(sink)
-            end = _replay(
-                read_ahead(log, kind, fields or {}, size=_size(log)),
-                guard, table, tally, kept, written, _drawn(progress, _size(log)),
-            )  # fmt: skip
-            _tell(guard, kept, (*end.counts, *tally.counts), end.share)
+            end = _replay(work, judge, tally, kept, _drawn(progress, size))
+            counts = (*end.counts, *tally.counts)
+            kept.miss(counts, end.share)
             kept.flush()
         finally:
             sink.close()
-        counts = (*end.counts, *tally.counts)
         complete = not any(count.lost for count in counts) and end.share >= 1
         for file, reached in zip(log, end.reached, strict=True):
             memory.finish(file, writer, reached, complete=complete)
@@ -143,8 +151,8 @@ def import_logs(
             known=known,
             records=end.records,
             events=kept.events,
-            unread=kept.unread,
-            unknown=kept.unknown,
+            unread=end.unread,
+            unknown=end.unknown,
             principals=len(kept.principals),
             models=tuple(sorted(kept.models)),
             began=kept.began,
@@ -160,7 +168,7 @@ class _Keeping:
     def __init__(self, sink: EventSink) -> None:
         self._sink = sink
         self._since = 0
-        self.events = self.unread = self.unknown = 0
+        self.events = self._next = 0
         self.principals: set[str] = set()
         self.models: set[str] = set()
         self.began: int | None = None
@@ -172,8 +180,6 @@ class _Keeping:
             return
         self._sink.append(events)
         for event in events:
-            if event.kind == "gap":
-                continue
             self.events += 1
             if len(self.principals) < _MOST_NAMES:
                 self.principals.add(event.principal)
@@ -182,9 +188,32 @@ class _Keeping:
                 self.began = event.at
             if self.ended is None or event.at > self.ended:
                 self.ended = event.at
+        self._next = events[-1].sequence + 1
         self._since += len(events)
         if self._since >= FLUSH:
             self.flush()
+
+    def miss(self, counts: Sequence[Count], share: float) -> None:
+        """Put on record what is missing, as gaps over the time of the log."""
+        if self.began is None or self.ended is None:
+            return
+        missing = [
+            (count.times, f"{count.reason}: {_places(count)}")
+            for count in counts
+            if count.lost and not count.reason.startswith(_ON_RECORD)
+        ]
+        if 0 < share < 1:
+            lost = round(self.events / share) - self.events
+            missing.append((lost, f"the log says it holds {share:.1%} of the traffic"))
+        gaps = [
+            Event(
+                writer=self._sink.writer, sequence=self._next + i, at=self.began, kind="gap",
+                request=str(self._next + i), until=self.ended, lost=lost, note=why,
+            )
+            for i, (lost, why) in enumerate(missing)
+        ]  # fmt: skip
+        if gaps:
+            self._sink.append(gaps)
 
     def flush(self) -> None:
         """Wait until everything is durable."""
@@ -228,69 +257,34 @@ def _left(found: Sequence[Path], memory: Memory) -> _Left:
     return _Left(log, known, writers, complete)
 
 
-def _size(log: Sequence[File]) -> int:
-    return sum(file.path.stat().st_size for file in log)
-
-
-def _guard(table: GuardTable, loaded: Loaded, workspace: Workspace, writer: str) -> Guard:
+def _judge(table: GuardTable, loaded: Loaded, held: Keys) -> InlineJudge:
     from casemate.detect.inline.contract import read_contract
     from casemate.detect.inline.judge import InlineJudge
-    from casemate.guard import keys
-    from casemate.guard.guard import Guard
-    from casemate.guard.logs.replay import policy_for
 
-    held = keys.read(os.environ, key_folder() / "guard.key", workspace=workspace.folder)
     contract = None if table.contract is None else read_contract(loaded.root / table.contract)
-    judge = InlineJudge(held.derive("fingerprints"), contract=contract)
-    return Guard(
-        policy_for(table),
-        keys=held,
-        judge=judge,
-        writer=writer,
-        root=loaded.root,
-        secrets=os.environ,
-    )
+    return InlineJudge(held.derive("fingerprints"), contract=contract)
 
 
 def _replay(
-    batches: Iterator[Batch | End],
-    guard: Guard,
-    table: GuardTable,
+    work: Work,
+    judge: InlineJudge,
     tally: Tally,
     kept: _Keeping,
-    written: set[str],
     draw: Callable[[int], None],
-) -> End:
-    from casemate.guard.logs.replay import Replay
-    from casemate.guard.logs.stream import End
+) -> Whole:
+    from casemate.guard.logs.replay import judged
+    from casemate.workflows.read_ahead import Whole, read_ahead
 
-    replay = Replay(guard, table.principal, tally)
-    for batch in batches:
-        if isinstance(batch, End):
-            kept.unread, kept.unknown = replay.unread, replay.unknown
+    for batch in read_ahead(work):
+        if isinstance(batch, Whole):
             return batch
-        made: list[Event] = []
-        for pair in batch.pairs:
-            if pair.source not in written:
-                made += replay.feed(pair)
-        kept(made)
+        kept([event for made in batch.made for event in judged(judge, made, tally)])
         draw(batch.taken)
     raise AssertionError("a log without an end")
 
 
-def _tell(guard: Guard, kept: _Keeping, counts: Sequence[Count], share: float) -> None:
-    """Put on record what is missing, as gaps over the time of the log."""
-    if kept.began is None or kept.ended is None:
-        return
-    for count in counts:
-        if count.lost and not count.reason.startswith("a request that cannot be read"):
-            where = count.first if count.times == 1 else f"{count.first} to {count.last}"
-            why = f"{count.reason}: {where}"
-            kept(guard.gap(kept.began, kept.ended, why, lost=count.times))
-    if 0 < share < 1:
-        lost = round(kept.events / share) - kept.events
-        why = f"the log says it holds {share:.1%} of the traffic"
-        kept(guard.gap(kept.began, kept.ended, why, lost=lost))
+def _places(count: Count) -> str:
+    return count.first if count.times == 1 else f"{count.first} to {count.last}"
 
 
 def _seal(place: str, loaded: Loaded, job: Job) -> None:

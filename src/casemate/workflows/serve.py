@@ -200,13 +200,15 @@ async def _serve(
                 composed.turn(now_us())
                 if supervisor is not None:
                     for gap in supervisor.turn(now_us()):
-                        say(f"analysis: {gap.why}")
+                        say(gap.why)
                         composed.sink.append(composed.guard.gap(gap.began, gap.ended, gap.why))
             except Exception as error:  # noqa: BLE001 - serving goes on whatever fails beside it
                 say(f"error: {type(error).__name__}: {error}")
     finally:
         await proxy.stop()
         if supervisor is not None:
+            for gap in supervisor.dark(now_us()):
+                composed.sink.append(composed.guard.gap(gap.began, gap.ended, gap.why))
             supervisor.stop()
 
 
