@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from casemate.detect.inline.tables import WIDEST, spread_of
+from casemate.detect.inline.tables import WIDEST, apart_of, spread_of
 from casemate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ FEW = 32
 """A column of at most so many distinct whole values, each seen often, is a category."""
 SAMPLE = 4000
 """Rows among which nearest distances are measured."""
-SLACK = 0.05
+SLACK = 0.1
 """Share of the observed range by which a measured column may leave it on either side."""
+THIN = 30.0
+"""Rows' worth of range that is added for what few rows have not shown."""
 TOLERANCE = 1e-6
 
 
@@ -152,7 +154,7 @@ def _bounds(name: str, column: npt.NDArray[np.float64]) -> Bounds:
         found, counts = np.unique(there, return_counts=True)
         if len(found) <= FEW and counts.min() * 200 >= len(there) and counts.min() >= 5:
             values = tuple(found.tolist())
-    slack = 0.0 if values else SLACK * (high - low)
+    slack = 0.0 if values else (SLACK + THIN / len(there)) * (high - low)
     if whole:
         slack = float(np.ceil(slack))
     floor = 0.0 if low >= 0 else -np.inf
@@ -197,18 +199,8 @@ def _groups(rows: npt.NDArray[np.float64], bounds: Sequence[Bounds]) -> tuple[tu
 
 
 def _apart(z: npt.NDArray[np.float64]) -> float | None:
-    """Return the first percentile of distances to the nearest other row; None for too few."""
     sample = z[np.random.default_rng(0).permutation(len(z))[:SAMPLE]]
-    if len(sample) < 100:
-        return None
-    nearest = np.empty(len(sample))
-    for start in range(0, len(sample), 256):
-        part = np.clip(sample[start : start + 256], -31, 31)
-        d = np.sqrt(np.mean((part[:, None, :] - np.clip(sample, -31, 31)[None]) ** 2, axis=2))
-        d[d == 0] = np.inf
-        nearest[start : start + 256] = d.min(1)
-    nearest = nearest[np.isfinite(nearest)]
-    return float(np.percentile(nearest, 1)) if len(nearest) >= 100 else None
+    return apart_of(sample) if len(sample) >= 100 else None
 
 
 def breaks(contract: Contract, row: npt.NDArray[Any]) -> tuple[int, str | None]:

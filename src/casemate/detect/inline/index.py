@@ -227,6 +227,7 @@ def nearer(
     own: npt.NDArray[np.float32],
     fine: int,
     cap: float,
+    slack: float,
     sketches: npt.NDArray[np.int16],
     owns: npt.NDArray[np.float32],
     exact: U64,
@@ -238,7 +239,7 @@ def nearer(
     else:
         delta = distance(sketch, sketches[place], 0, fine, cap) / max(own[0], owns[place, 0])
         delta = max(delta, 1e-6)
-    if delta >= numbers[1]:
+    if delta >= slack * numbers[1]:
         return False
     numbers[1] = delta
     if delta == 0.0:
@@ -349,8 +350,20 @@ def enter(
                 place = places[found, 4]
             if place < 0 or place == found or places[place, 1] != record[2]:
                 continue
+            # Of tries around one base the base is the nearest, but for a sketch's noise.
+            slack = 1.15 if step == 3 else 1.0
             if members[place] == members[found] and nearer(
-                place, marks, sketch, own, shape[0], limits[6], sketches, owns, exact, numbers
+                place,
+                marks,
+                sketch,
+                own,
+                shape[0],
+                limits[6],
+                slack,
+                sketches,
+                owns,
+                exact,
+                numbers,
             ):
                 found = place
     whole[0] = found

@@ -49,7 +49,6 @@ TOKENS_FROM = 256
 NOT_FINITE = "no finite number"
 
 SIGNAL_LIMITS = np.array([0.085, 0.35, 0.25, 0.66, 0.02, 1.5, 1e9, 0.2])
-TABLE_LIMITS = np.array([0.15, 0.0, 0.0, 0.4, 0.0, 1.0, 2048.0, 0.25])
 TEXT_LIMITS = np.array([0.4, 0.0, 0.0, 0.3, 0.0, 1.3, 1e9, 0.5])
 """See `index.score`; a sketch's difference is capped by the last."""
 SIGNAL_SHAPE = np.array([keyed.FINE, keyed.LOW, 1, 1 + keyed.WINDOWS])
@@ -267,15 +266,17 @@ class InlineJudge:
             cells[~fine] = 0.0
         line = self._line(exchange, "table", len(cells))
         if line.scales is None:
-            line.scales = tables.Scales(len(cells), self._given(len(cells)))
-        if line.scales.learn(cells) or line.salts is None:
+            given_scales = self._given(len(cells))
+            apart = self._contract.apart if self._contract and given_scales is not None else None
+            line.scales = tables.Scales(len(cells), given_scales, apart)
+        if line.scales.learn(cells, self._who(exchange.principal)) or line.salts is None:
             line.number = self._number()
             line.salts = self._signals.salts(f"{line.name} {line.scales.epoch}")
         made = self._tables.print_of(cells, line.scales, line.salts)
         checked = self._checked(made._replace(broken=broken), given)
         dims = min(len(cells), keyed.PRINT)
         shape = np.array([dims, 0, 1, 1 + keyed.WINDOWS])
-        return _Reading(line, made, shape, TABLE_LIMITS, *checked)
+        return _Reading(line, made, shape, line.scales.limits, *checked)
 
     def _given(self, d: int) -> np.ndarray[Any, Any] | None:
         contract = self._contract

@@ -16,6 +16,8 @@ from casemate.detect.inline.plain import mix, narrow
 from casemate.detect.inline.signals import Print
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from casemate.detect.inline.signals import Signals
@@ -39,22 +41,31 @@ class Scales:
     Args:
         d: Number of columns.
         given: (2, d) centres and scales; learned from traffic without.
+        apart: Distance that all but one in a hundred unlike rows exceed; None where not known.
     """
 
-    def __init__(self, d: int, given: npt.NDArray[np.float64] | None = None) -> None:
+    def __init__(
+        self,
+        d: int,
+        given: npt.NDArray[np.float64] | None = None,
+        apart: float | None = None,
+    ) -> None:
+        self.limits = limits_of(apart)
         self.epoch = 0
         self.centre = np.zeros(d)
         self.scale = np.ones(d)
         self._rows: list[npt.NDArray[np.float64]] = []
+        self._whose: list[int] = []
         self._learning = given is None
         if given is not None:
             self.centre, self.scale = given[0].copy(), given[1].copy()
 
-    def learn(self, row: npt.NDArray[np.float64]) -> bool:
-        """Take in one row; say whether the scales have changed."""
+    def learn(self, row: npt.NDArray[np.float64], who: int) -> bool:
+        """Take in one row of a principal; say whether the scales have changed."""
         if not self._learning:
             return False
         self._rows.append(row.copy())
+        self._whose.append(who)
         seen = len(self._rows)
         if seen == 1:
             self.scale = np.where(row == 0.0, 1.0, 0.25 * np.abs(row))
@@ -62,11 +73,13 @@ class Scales:
             return True
         if seen not in LEARN_AT:
             return False
-        self.centre, self.scale = spread_of(np.array(self._rows))
+        rows = np.array(self._rows)
+        self.centre, self.scale = spread_of(rows)
+        self.limits = limits_of(apart_of((rows - self.centre) / self.scale, self._whose))
         self.epoch += 1
         if seen == LEARN_AT[-1]:
             self._learning = False
-            self._rows = []
+            self._rows, self._whose = [], []
         return True
 
 
@@ -79,6 +92,34 @@ def spread_of(rows: npt.NDArray[np.float64]) -> tuple[Any, Any]:
     wide = np.where(inner > 0, clipped.std(axis=0), rows.std(axis=0))
     scale = np.maximum(np.maximum(inner, wide), FLOOR * np.median(np.abs(rows), axis=0))
     return centre, np.where(scale > 0, scale, 1.0)
+
+
+def limits_of(apart: float | None) -> npt.NDArray[np.float64]:
+    """Return the limits of `index.score` for rows that lie so far apart by nature."""
+    reach = 0.15 if apart is None else min(0.15, max(0.03, apart))
+    recent = 0.25 if apart is None else min(0.25, max(0.05, 1.5 * apart))
+    return np.array([reach, 0.0, 0.0, 0.4, 0.0, 1.0, 2048.0, recent])
+
+
+def apart_of(z: npt.NDArray[np.float64], whose: Sequence[int] | None = None) -> float | None:
+    """Return the first percentile of distances to the nearest unequal row; None for too few.
+
+    Args:
+        z: Rows (n, d) in units of their columns' spread.
+        whose: Principal of each row: rows of one and the same are not compared, as an attack's
+            would pass for natural neighbours.
+    """
+    z = np.clip(z, -31.0, 31.0)
+    nearest = np.full(len(z), np.inf)
+    owners = np.arange(len(z)) if whose is None else np.asarray(whose)
+    for start in range(0, len(z), 64):
+        stop = start + 64
+        apart = np.minimum(np.abs(z[start:stop, None, :] - z[None]), 2.0)
+        d = np.sqrt(np.mean(apart**2, axis=2))
+        d[(d == 0) | (owners[start:stop, None] == owners[None])] = np.inf
+        nearest[start:stop] = d.min(1)
+    nearest = nearest[np.isfinite(nearest)]
+    return float(np.percentile(nearest, 1)) if len(nearest) >= 50 else None
 
 
 class Tables:
