@@ -64,8 +64,14 @@ def run(
     Raises:
         UsageError: Fewer than 20 inputs, or a budget below 1.
     """
-    if "labels" not in model.gives and "scores" not in model.gives:
-        raise UsageError(f"{model.target.uri} answers neither scores nor labels")
+    # Who gives scores gives away labels with them.
+    given = {*model.gives, *(("labels",) if "scores" in model.gives else ())}
+    for need in entry.needs:
+        if need not in given:
+            raise UsageError(
+                f"{entry.id} needs {need}, which {model.target.uri} does not give",
+                hint=f"it gives {', '.join(sorted(model.gives)) or 'neither scores nor labels'}",
+            )
     if budget is not None and budget < 1:
         raise UsageError(f"a budget of {budget} queries allows nothing", hint="at least 1")
     chosen = inputs.choose(model, data, limit, gradients=False)
@@ -99,7 +105,7 @@ def run(
             said = copy.student(x).argmax(axis=1)
             agree, right, learner = said == clean.label, said == y, copy.learner
             points.append((float(copy.queries), float(agree.mean())))
-        if teacher.asked < total:
+        if deadline is not None and time.monotonic() >= deadline:
             state, notes = "budget-spent", [*notes, "stopped at its deadline"]
     except BudgetSpent as spent:
         state, notes = "budget-spent", [*notes, str(spent)]

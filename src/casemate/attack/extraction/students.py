@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
+    import torch
 
-    from casemate.targets.capabilities import Array
+    from casemate.targets.capabilities import Array, Ints
 
     Doubles = npt.NDArray[np.float64]
     Student = Callable[[Array], Doubles]
@@ -97,11 +98,7 @@ def learn_linear(x: Array, p: Doubles, seed: int) -> Student:  # noqa: ARG001 - 
         found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 300})
         found = found.x.reshape(start.shape)
 
-    def student(some: Array) -> Doubles:
-        rows = scale(some.reshape(len(some), -1))
-        return softmax(np.hstack([rows, np.ones((len(rows), 1))]) @ found)
-
-    return student
+    return Linear(found, scale)
 
 
 def learn_trees(x: Array, p: Doubles, seed: int) -> Student:
@@ -163,12 +160,60 @@ def learn_network(x: Array, p: Doubles, seed: int) -> Student:
             rate.step()
     net.eval()
 
-    def student(some: Array) -> Doubles:
+    return Network(net, tensor)
+
+
+class Linear:
+    """Log-odds that are linear in the scaled input."""
+
+    def __init__(self, weights: Doubles, scale: Callable[[Array], Doubles]) -> None:
+        self._weights, self._scale = weights, scale
+
+    def __call__(self, x: Array) -> Doubles:
+        """Return probabilities (n, classes) of inputs (n, ...)."""
+        rows = self._scale(x.reshape(len(x), -1))
+        return softmax(np.hstack([rows, np.ones((len(rows), 1))]) @ self._weights)
+
+    def slope(self, x: Array, classes: Ints) -> Array:
+        """Return the signs (n, ...) of the derivative of each row's log-odds of a class."""
+        own = self._weights[:-1].T[classes]
+        mean = self(x) @ self._weights[:-1].T
+        return np.asarray(np.sign(own - mean).reshape(x.shape), x.dtype)
+
+
+class Network:
+    """A torch module, and what turns inputs into its tensors."""
+
+    def __init__(self, net: Any, tensor: Callable[[Array], torch.Tensor]) -> None:
+        self._net, self._tensor = net, tensor
+
+    def __call__(self, x: Array) -> Doubles:
+        """Return probabilities (n, classes) of inputs (n, ...)."""
+        import torch
+
         with torch.no_grad():
-            parts = [net(tensor(some[i : i + 1024])) for i in range(0, len(some), 1024)]
+            parts = [self._net(self._tensor(x[i : i + 1024])) for i in range(0, len(x), 1024)]
         return np.asarray(torch.cat(parts).softmax(1).double().numpy())
 
-    return student
+    def slope(self, x: Array, classes: Ints) -> Array:
+        """Return the signs (n, ...) of the derivative of each row's log-odds of a class."""
+        import torch
+
+        from casemate.attack.evasion.square import planes
+
+        out = np.empty_like(x)
+        for first in range(0, len(x), 1024):
+            part = slice(first, first + 1024)
+            given = self._tensor(x[part]).requires_grad_()
+            logs = self._net(given).log_softmax(1)
+            picked = logs.gather(1, torch.as_tensor(classes[part])[:, None]).sum()
+            sign = torch.autograd.grad(picked, given)[0].sign().numpy()
+            place = out[part]
+            if sign.ndim == 4:
+                planes(place)[...] = sign
+            else:
+                place[...] = sign.reshape(place.shape)
+        return out
 
 
 def softmax(z: Doubles) -> Doubles:
