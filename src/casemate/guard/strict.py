@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FEW = 64
+_MANY = 256
 _COLON = re.compile(rb"\s*:")
 
 
@@ -28,10 +29,14 @@ def refuse_doubles(body: bytes) -> None:
         FormatError: A member named twice.
         LimitExceeded: Nested too deeply.
     """
-    parts = body.split(b'"', 2 * _FEW) if b"\\" not in body else []
-    if 0 < len(parts) <= 2 * _FEW:
-        _few(parts)
-        return
+    if b"\\" not in body:
+        names = _names(body)
+        if names is not None and len(set(names)) == len(names):
+            return
+        parts = body.split(b'"', 2 * _FEW)
+        if len(parts) <= 2 * _FEW:
+            _few(parts)
+            return
     try:
         json.loads(body, object_pairs_hook=_pairs, parse_float=_nothing, parse_int=_nothing)
     except RecursionError as error:
@@ -40,13 +45,23 @@ def refuse_doubles(body: bytes) -> None:
         return
 
 
+def _names(body: bytes) -> list[bytes] | None:
+    # Every name of a body without escapes, None when it holds many strings. Each find is a memchr,
+    # which a pattern or a count of quotes is not.
+    names: list[bytes] = []
+    at = body.find(b'"')
+    for _ in range(_MANY):
+        end = body.find(b'"', at + 1)
+        if at < 0 or end < 0:
+            return names
+        if _COLON.match(body, end + 1):
+            names.append(body[at + 1 : end])
+        at = body.find(b'"', end + 1)
+    return None
+
+
 def _few(parts: list[bytes]) -> None:
     # Between quotes the odd parts are text and the even ones structure; no quote is escaped.
-    names = [
-        parts[at] for at in range(1, len(parts) - 1, 2) if _COLON.match(parts[at + 1]) is not None
-    ]
-    if len(set(names)) == len(names):
-        return
     open_: list[set[bytes]] = []
     for index, part in enumerate(parts):
         if index % 2 == 0:
