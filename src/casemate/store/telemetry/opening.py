@@ -22,15 +22,27 @@ def open_sink(place: str | Path, writer: str) -> EventSink:
     """Open a place for writing.
 
     Args:
-        place: Folder.
+        place: Folder, or `clickhouse://host:8123/database`.
         writer: From `new_writer`; a writer writes to a place once.
 
     Raises:
         StoreError: It cannot be written, or the writer has written there before.
     """
+    if _is_url(place):
+        from casemate.store.telemetry.clickhouse import ClickHouseSink, connect
+
+        return ClickHouseSink(connect(str(place)), writer)
     return Journal(Path(place), writer)
 
 
 def open_query(place: str | Path) -> EventQuery:
-    """Open a place for reading."""
+    """Open a place for reading; as for `open_sink`."""
+    if _is_url(place):
+        from casemate.store.telemetry.clickhouse import ClickHouseQuery, connect
+
+        return ClickHouseQuery(connect(str(place)))
     return Telemetry(Path(place))
+
+
+def _is_url(place: str | Path) -> bool:
+    return str(place).startswith(("clickhouse://", "clickhouses://"))

@@ -37,7 +37,7 @@ class SegmentWriter:
         self._hashes: list[bytes] = []
         self._rows: list[Row] = []
         self._tables: list[Any] = []
-        self._file = pq.ParquetWriter(path, schema(), compression="zstd", **_encodings())
+        self._file = pq.ParquetWriter(path, schema(), compression="zstd", **encodings())
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add rows."""
@@ -110,7 +110,8 @@ def read_payloads(path: Path) -> tuple[tuple[str, ...], list[bytes]]:
         ]
 
 
-def _encodings() -> dict[str, Any]:
+def encodings() -> dict[str, Any]:
+    """Return how the columns of a segment are written, as pyarrow's ParquetWriter takes it."""
     kinds = {field.name: str(field.type) for field in schema()}
     encoding = dict.fromkeys(_COUNTS, "DELTA_BINARY_PACKED")
     encoding |= dict.fromkeys(_NAMES, "DELTA_BYTE_ARRAY")
