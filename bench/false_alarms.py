@@ -16,8 +16,11 @@ import argparse
 import numpy as np
 from guarded_loop import Guarded, world
 
+from casemate.catalog import loader
+from casemate.catalog.entries import Detector
 from casemate.detect.odds import upper
 
+PAGING = {i for i, e in loader.entries("detections", Detector).items() if e.pages}
 WORLDS = {
     "tune": ["mnist-cnn", "cancer-linear", "digits-forest"],
     "report": ["fashion-cnn", "cancer-boosting", "diabetes-network"],
@@ -244,7 +247,7 @@ def main() -> None:
         guarded.crowd(args.natural, rng)
         found = guarded.detections
         n = args.natural
-        pages = sum(d.conclusion == "attack" for d in found)
+        pages = sum(d.rule in PAGING for d in found)
         print(f"{name:17s} {'natural':14s} {n:5d} queries: {len(found)} detections, {pages} pages, "
               f"at most {1e6 * upper(pages, n):.0f} in a million")  # fmt: skip
         for client in CLIENTS:
@@ -266,10 +269,10 @@ def main() -> None:
                     if any(p.startswith(caller.name) for p in d.principals)
                 ]  # fmt: skip
                 probes += bool(new)
-                paged += any(d.conclusion == "attack" for d in new)
+                paged += any(d.rule in PAGING for d in new)
                 for d in new:
                     rules[d.rule] = rules.get(d.rule, 0) + 1
-                    if args.verbose and d.conclusion == "attack":
+                    if args.verbose and d.rule in PAGING:
                         print("   ", d.rule, d.score, d.bar, d.queries, d.message)
             sums = total.setdefault(client.__name__, [0, 0, 0])
             for i, value in enumerate((args.runs, probes, paged)):

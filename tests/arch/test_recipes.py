@@ -25,6 +25,7 @@ WORDS = {
     "formats": "Add a file format",
     "targets": "Add a kind of target",
     "exports": "Add an exporter",
+    "detections": "Add a detection",
     "mitigations": "Add a mitigation",
     "bars": "Add a bar",
 }

@@ -114,6 +114,11 @@ class Account:
         self.longest = max(self.longest, stream.principals.get(self.principal, 0))
 
     @property
+    def fresh(self) -> int:
+        """Inputs that were neither repeats nor near-duplicates."""
+        return self.asked - self.repeats - self.steps
+
+    @property
     def spread(self) -> float:
         """Standard deviation of the lengths of its steps over their mean; 0: all alike."""
         if not self.steps or not self.sum_length:

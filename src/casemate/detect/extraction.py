@@ -80,7 +80,7 @@ def extraction_natural(limits: Limits, *, fewest: int, shift: float) -> Rule:
     """
 
     def each(event: Event, account: Account, model: Model) -> Sighting | None:
-        if account.asked % EVERY or account.asked < fewest or not model.baseline.ready:
+        if account.fresh % EVERY or account.fresh < fewest or not model.baseline.ready:
             return None
         if event.purpose is not None or not _covers(account, model):
             return None
@@ -94,7 +94,7 @@ def extraction_natural(limits: Limits, *, fewest: int, shift: float) -> Rule:
         return Sighting(
             subject=account.principal,
             message=(
-                f"{shown(account.principal)} sent {account.asked} inputs whose {found.what} are "
+                f"{shown(account.principal)} sent {account.fresh} inputs whose {found.what} are "
                 f"unlike those of everybody else, then and now (stability index {found.index:.1f}; "
                 f"0.25 is called large), spread over {len(account.labels)} labels: inputs from "
                 "elsewhere, as one uses to copy a model; or a new source of honest ones."
@@ -158,12 +158,12 @@ def extraction_volume(limits: Limits, *, fewest: int, times: float) -> Rule:
 
     def tick(now: int, model: Model) -> Iterable[Sighting]:
         del now
-        volumes = sorted(a.asked - a.repeats - a.steps for a in model.accounts.values())
+        volumes = sorted(a.fresh for a in model.accounts.values())
         if len(volumes) < 4 * PEERS or volumes[-1] < fewest:
             return
         busy = volumes[int(0.95 * (len(volumes) - 1))]
         for account in model.accounts.values():
-            asked = account.asked - account.repeats - account.steps
+            asked = account.fresh
             if asked < max(fewest, times * busy) or not _covers(account, model):
                 continue
             yield Sighting(

@@ -148,8 +148,6 @@ class Watch:
         if linked and m.delta == 0:
             account.repeats += 1
         elif linked or (m.delta is not None and 0 < m.delta < model.baseline.apart):
-            if model.baseline.ready:
-                account.count(model.baseline.place(m))
             self._near(event, model, account, out)
         else:
             account.near = max(0.0, account.near + model.near.no)
