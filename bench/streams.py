@@ -33,7 +33,8 @@ def events(count):
             writer="w-0123456789abcdef", sequence=n, at=1_795_230_725_000_000 + n,
             principal=f"user-{n % 1000}",
             model="fraud", version="3", route="/v2/models/fraud/infer", protocol="oip",
-            request=str(n), status=200, took=1234, bytes_in=7000, bytes_out=90, input_digest="0" * 32,
+            request=str(n), status=200, took=1234, bytes_in=7000, bytes_out=90,
+            input_digest="0" * 32,
             output_digest="1" * 32,
             measures=Measures(
                 marks=tuple(range(2**60, 2**60 + 16)), near=0.1, label=1, margin=0.3, asked=n
