@@ -38,6 +38,10 @@ NUMPY: Mapping[str, str] = {
 }
 """Open Inference Protocol datatype -> numpy dtype; BF16, which numpy lacks, is widened to FP32."""
 
+_WORDS: Mapping[str, str] = {
+    np.dtype(kind).newbyteorder("<").str: name for name, kind in reversed(NUMPY.items())
+}
+
 WIDTH: Mapping[str, int] = {
     name: 2 if name == "BF16" else np.dtype(kind).itemsize for name, kind in NUMPY.items()
 }
@@ -96,11 +100,10 @@ def datatype_of(dtype: npt.DTypeLike) -> str:
     Raises:
         FormatError: The dtype is not a number the protocol knows (text, complex, object).
     """
-    wanted = np.dtype(dtype).newbyteorder("<")
-    for name, kind in NUMPY.items():
-        if np.dtype(kind).newbyteorder("<") == wanted:
-            return name
-    raise FormatError(f"{np.dtype(dtype)} is not a numeric datatype that can be sent")
+    name = _WORDS.get(np.dtype(dtype).newbyteorder("<").str)
+    if name is None:
+        raise FormatError(f"{np.dtype(dtype)} is not a numeric datatype that can be sent")
+    return name
 
 
 def tensor(name: str, array: npt.NDArray[Any]) -> Tensor:
