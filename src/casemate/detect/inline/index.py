@@ -62,10 +62,10 @@ def cluster_at(ids: U64, state: I64, cluster: Any, clock: int, make: bool) -> An
 @kernel
 def distance(a: Any, b: Any, start: int, stop: int, cap: float) -> float:
     """Return the root mean square difference of two sketches' numbers, each capped."""
-    total = 0.0
+    most = np.int64(cap)
+    total = np.int64(0)
     for j in range(start, stop):
-        d: Any = abs(np.float64(a[j]) - np.float64(b[j]))
-        d = min(d, cap)
+        d = min(abs(np.int64(a[j]) - np.int64(b[j])), most)
         total += d * d
     return float(np.sqrt(total / max(1, stop - start)) / 1024.0)
 
@@ -138,9 +138,11 @@ def seek(
         places: By place.
         numbers: NEAR, DELTA, COARSE_DELTA.
     """
-    candidates = np.empty(256, np.int64)
-    shares = np.zeros(256, np.int64)
-    recents = np.zeros(256)
+    candidates = np.empty(288, np.int64)
+    shares = np.empty(288, np.int64)
+    weights = np.empty(288, np.int64)
+    recents = np.zeros(288)
+    slots = np.zeros(1024, np.int16)
     count = 0
     buckets = np.uint64(len(table))
     have = 0
@@ -148,8 +150,7 @@ def seek(
         if marks[m] == np.uint64(0):
             continue
         window = shape[2] <= m < shape[3]
-        if window:
-            have += 1
+        have += window
         tag = np.uint32(marks[m] & np.uint64(0xFF))
         bucket = np.int64((marks[m] >> np.uint64(8)) % buckets)
         for way in range(16):
@@ -157,40 +158,47 @@ def seek(
             if slot == np.uint32(0) or (slot & np.uint32(0xFF)) != tag:
                 continue
             place = np.int64(slot >> np.uint32(8)) - 1
-            if places[place, 1] != line:
-                continue
-            at = -1
-            for c in range(count):
-                if candidates[c] == place:
-                    at = c
-                    break
+            h = (place * 40503) & 1023
+            while slots[h] != 0 and candidates[slots[h] - 1] != place:
+                h = (h + 1) & 1023
+            at = np.int64(slots[h]) - 1
             if at < 0:
-                if count == 256:
+                if count == 256 or places[place, 1] != line:
                     continue
                 at = count
+                count += 1
+                slots[h] = np.int16(count)
                 candidates[at] = place
                 shares[at] = 0
-                count += 1
-            if window:
-                shares[at] += 1
+                weights[at] = 0
+            shares[at] += window
+            weights[at] += 1 if window else 2
     for b in range(len(before)):
-        place = before[b]
-        if place < 0 or places[place, 1] != line or count == 256:
+        place = np.int64(before[b])
+        if place < 0 or places[place, 1] != line:
             continue
-        at = -1
-        for c in range(count):
-            if candidates[c] == place:
-                at = c
+        h = (place * 40503) & 1023
+        while slots[h] != 0 and candidates[slots[h] - 1] != place:
+            h = (h + 1) & 1023
+        at = np.int64(slots[h]) - 1
         if at < 0:
             at = count
+            count += 1
+            slots[h] = np.int16(count)
             candidates[at] = place
             shares[at] = 0
-            count += 1
+        weights[at] = 2
         recents[at] = 1.0 if b < 8 else 0.5
+    # One window in common is the rule among natural inputs: look at some of those, newest first.
+    spare = 24
     best = -1
     fine = shape[0]
     both = shape[0] + shape[1]
     for c in range(count):
+        if weights[c] < 2:
+            spare -= 1
+            if spare < 0:
+                continue
         place = candidates[c]
         delta = distance(sketch, sketches[place], 0, fine, limits[6])
         delta /= max(own[0], owns[place, 0])

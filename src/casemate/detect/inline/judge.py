@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from casemate.detect.inline.contract import Contract
     from casemate.records.exchange import Exchange
 
-CARRIED = (0, *keyed.ENDS[:4])
+CARRIED = np.array([0, *keyed.ENDS[:4]])
 """Which marks an event carries: exact, in place, anywhere, whole, coarse."""
 LINES = 1024
 WRITERS = 4096
@@ -46,6 +46,8 @@ PENDING = 1 << 16
 LABELS = 1 << 10
 MOST_ROWS = 1 << 16
 TOKENS_FROM = 256
+WHO = 0x7FFFFFFF
+"""What the index keeps of a principal or label."""
 NOT_FINITE = "no finite number"
 
 SIGNAL_LIMITS = np.array([0.085, 0.35, 0.25, 0.66, 0.02, 1.5, 1e9, 0.2])
@@ -62,6 +64,7 @@ class _Line:
         self.name = name
         self.number = number
         self.exponent: int | None = None
+        self.unit = 1.0
         self.against = 0
         self.seen = 0
         self.tokens = False
@@ -125,6 +128,7 @@ class InlineJudge:
         self._principals = principals.Principals(accounts, window_s)
         self._lines: OrderedDict[str, _Line] = OrderedDict()
         self._numbered = 0
+        self._record = np.zeros(4, np.int64)
         self._writers: dict[str, int] = {}
         self._names: list[str] = []
         self._pending: OrderedDict[int, _Waiting] = OrderedDict()
@@ -230,26 +234,28 @@ class InlineJudge:
                 line.salts = self._signals.salts(line.name + " tokens")
                 made = self._texts.print_of_tokens(row, line.salts)
                 return _Reading(line, made, TEXT_SHAPE, TEXT_LIMITS)
-        self._range(line, row)
-        made = self._signals.print_of(row, shape, 2.0 ** (line.exponent or 0), line.salts)
+        loaded = self._signals.load(row, line.unit)
+        if self._range(line, 256.0 if row.dtype == np.uint8 else loaded.top):
+            loaded = self._signals.load(row, line.unit)
+        made = self._signals.print_of(loaded, shape, line.salts)
         return _Reading(line, made, SIGNAL_SHAPE, SIGNAL_LIMITS, *self._checked(made, row))
 
-    def _range(self, line: _Line, row: Any) -> None:
-        """Follow the range of a line's inputs, as a power of two, slowly."""
-        if row.dtype == np.uint8:
-            found: int | None = 8
-        else:
-            found = signals.exponent_of(float(max(abs(row.max()), abs(row.min()))))
+    def _range(self, line: _Line, top: float) -> bool:
+        """Follow the range of a line's inputs, as a power of two, slowly; say when it changes."""
+        found = signals.exponent_of(top)
         line.seen += 1
         if found is None or found == line.exponent:
             line.against = max(0, line.against - 1)
         else:
             line.against += 1
-        if line.salts is None or line.against >= min(32, 2 + line.seen // 2):
-            line.exponent = found if found is not None else line.exponent
-            line.against = 0
-            line.number = self._number()
-            line.salts = self._signals.salts(f"{line.name} {line.exponent}")
+        if line.salts is not None and line.against < min(32, 2 + line.seen // 2):
+            return False
+        line.exponent = found if found is not None else line.exponent
+        line.unit = 2.0 ** (line.exponent or 0)
+        line.against = 0
+        line.number = self._number()
+        line.salts = self._signals.salts(f"{line.name} {line.exponent}")
+        return True
 
     def _table(self, exchange: Exchange, row: Any, joined: str) -> _Reading:
         words = joined.split("\x1f") if joined else []
@@ -300,29 +306,27 @@ class InlineJudge:
         line, made, shape, limits = read[:4]
         at = self._index
         writer, sequence = self._event(ident)
-        record = np.array([sequence, writer, line.number, who & 0x7FFFFFFF])
+        record = self._record
+        record[0], record[1], record[2], record[3] = sequence, writer, line.number, who & WHO
         cluster = index.enter(
             made.marks, made.sketch, made.own, record, shape, limits, self._principals.recent[row],
             at.table, at.sketches, at.owns, at.exact, at.sequences, at.places, at.members,
             at.ids, at.state, at.clock, at.numbers, at.whole,
         )  # fmt: skip
-        found, place, grown, when, by, whose = (int(one) for one in at.whole)
-        near, delta, _, turn = (float(one) for one in at.numbers)
+        found, place, grown, when, by, whose = at.whole.tolist()
+        near, delta, _, turn = at.numbers.tolist()
         asked, fresh = self._principals.note(row, int(cluster), place)
-        first = int(made.marks[0])
+        marks = made.marks[CARRIED].tolist()
         there = found >= 0
-        self._wait(
-            first,
-            _Waiting(
-                place, found if place != found else place,
-                int(at.exact[found]) if there else 0, near >= index.LINKED, row, line,
-            ),
-        )  # fmt: skip
+        mark = int(at.exact[found]) if there else 0
+        self._pending[marks[0]] = _Waiting(place, found, mark, near >= index.LINKED, row, line)
+        if len(self._pending) > PENDING:
+            self._pending.popitem(last=False)
         return Measures(
-            marks=tuple(int(made.marks[m]) for m in CARRIED),
+            marks=tuple(marks),
             near=near if there else 0.0,
             near_to=f"{self._names[by]}:{when}" if there and by >= 0 else None,
-            near_same=whose == who & 0x7FFFFFFF if there else None,
+            near_same=whose == who & WHO if there else None,
             cluster=int(cluster),
             size=grown,
             delta=delta if there else None,
@@ -342,16 +346,11 @@ class InlineJudge:
             self._names.append(writer)
         return number, int(sequence)
 
-    def _wait(self, first: int, waiting: _Waiting) -> None:
-        self._pending[first] = waiting
-        if len(self._pending) > PENDING:
-            self._pending.popitem(last=False)
-
     def _complete(self, measured: Measures, read: answers.Answer, name: str | None) -> Measures:
         label, confidence, margin, bits = read
         known = label
         if known is None and name is not None:
-            known = self._who(name) & 0x7FFFFFFF
+            known = self._who(name) & WHO
         waiting = self._pending.pop(measured.marks[0], None) if measured.marks else None
         flipped = None
         total = None
@@ -361,7 +360,7 @@ class InlineJudge:
             if waiting.found >= 0 and int(exact[waiting.found]) == waiting.found_mark:
                 before = int(places[waiting.found, index.LABEL])
             if known is not None:
-                known &= 0x7FFFFFFF
+                known &= WHO
                 if before >= 0:
                     flipped = before != known
                 if int(exact[waiting.place]) == measured.marks[0]:

@@ -49,6 +49,18 @@ class Print(NamedTuple):
     """Cells that are not finite."""
 
 
+class Loaded(NamedTuple):
+    """One input as it was read, in units of its line."""
+
+    row: npt.NDArray[Any]
+    top: float
+    """Size of its largest cell, in its own units; what is not finite aside."""
+    total: float
+    squares: float
+    norm: float
+    broken: int
+
+
 class Layout(NamedTuple):
     """Where the cells of one shape lie on a grid of 8 by 8 blocks."""
 
@@ -79,31 +91,35 @@ class Signals:
         found = engine.digest(words(row), self._keyed.words, salts)
         return np.uint64(found) | np.uint64(1)
 
-    def print_of(
-        self,
-        row: npt.NDArray[Any],
-        shape: tuple[int, ...],
-        unit: float,
-        salts: npt.NDArray[np.uint64],
-    ) -> Print:
-        """Return the print of one input.
+    def load(self, row: npt.NDArray[Any], unit: float) -> Loaded:
+        """Read one input.
 
         Args:
             row: Its cells, flat and contiguous, of a numeric dtype.
-            shape: Its shape; says which cells are neighbours.
             unit: Range of the line's cells, a power of two.
-            salts: Of its line.
         """
         n = len(row)
         self._prepare(n)
+        v = self._v[:n]
+        given = row if row.dtype in DIRECT else row.astype(np.float64)
+        top, total, squares, sizes = engine.load(given, np.float32(1.0 / unit), v)
+        if math.isfinite(squares) and top <= LARGEST:
+            return Loaded(row, top * unit, total, squares, sizes / n * unit, 0)
+        return self._mend(row, unit, v)
+
+    def print_of(
+        self, loaded: Loaded, shape: tuple[int, ...], salts: npt.NDArray[np.uint64]
+    ) -> Print:
+        """Return the print of the input that was loaded last.
+
+        Args:
+            loaded: What `load` returned.
+            shape: Its shape; says which cells are neighbours.
+            salts: Of its line.
+        """
+        row, _, total, squares, norm, broken = loaded
+        n = len(row)
         v, q = self._v[:n], self._q[:n]
-        if row.dtype not in DIRECT:
-            row = row.astype(np.float64)
-        top, total, squares, sizes = engine.load(row, np.float32(1.0 / unit), v)
-        broken = 0
-        norm = sizes / n * unit
-        if not (math.isfinite(squares) and top <= LARGEST):
-            broken, top, total, squares, norm = self._mend(row, unit, v)
         marks = np.empty(keyed.MARKS, np.uint64)
         sketch = np.empty(keyed.PRINT, np.int16)
         layout = self._layout(shape)
@@ -117,19 +133,19 @@ class Signals:
         own = np.array([max(spread, 0.02), max(coarse, 0.02)], np.float32)
         return Print(marks, sketch, own, norm, broken)
 
-    def _mend(
-        self, row: npt.NDArray[Any], unit: float, v: npt.NDArray[np.float32]
-    ) -> tuple[int, float, float, float, float]:
+    def _mend(self, row: npt.NDArray[Any], unit: float, v: npt.NDArray[np.float32]) -> Loaded:
         wide = row.astype(np.float64)
         fine = np.isfinite(wide)
         wide[~fine] = 0.0
+        top = float(np.abs(wide).max())
         v[:] = np.clip(wide / unit, -LARGEST, LARGEST)
         kept = v.astype(np.float64)
         with np.errstate(over="ignore"):
             norm = float(np.abs(wide).mean())
         if not math.isfinite(norm):
             norm = float(np.finfo(np.float64).max)
-        return int((~fine).sum()), float(abs(kept).max()), kept.sum(), float(kept @ kept), norm
+        broken = int(np.count_nonzero(~fine))
+        return Loaded(row, top, float(kept.sum()), float(kept @ kept), norm, broken)
 
     def _prepare(self, n: int) -> None:
         if len(self._v) < n:
