@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from typing import TYPE_CHECKING
+
+from casemate.guard.fault import Fault, attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from casemate.guard.call import Call, Reply
     from casemate.guard.guard import Guard
     from casemate.records.event import Event
-
-_log = logging.getLogger(__name__)
 
 
 class Desk:
@@ -50,10 +49,7 @@ class Desk:
             self._append(found.events)
         if self._keep is not None:
             for one in found.payloads:
-                try:
-                    self._keep(one)
-                except Exception:  # noqa: BLE001 - a store that is down must not cost an answer
-                    _log.warning("a payload could not be kept", exc_info=True)
+                attempt(self._keep, one)
         return found.reply
 
     def due(self) -> None:
@@ -69,11 +65,8 @@ class Desk:
     def _append(self, events: Sequence[Event]) -> None:
         if not events:
             return
-        try:
-            self._record(events)
-        except Exception:  # noqa: BLE001 - a store that is down must not take the model away
+        if isinstance(attempt(self._record, events), Fault):
             self.lost += len(events)
-            _log.warning("%d events were not taken", len(events), exc_info=True)
 
 
 def now() -> int:

@@ -18,6 +18,7 @@ from casemate.guard.ask import FORWARD, Answered, Ask
 from casemate.guard.bodies import plain
 from casemate.guard.call import Action, Reply
 from casemate.guard.clients import Clients
+from casemate.guard.fault import Fault, attempt
 from casemate.guard.marks import HEADER, read_mark
 from casemate.guard.mitigations.refusal import refuse
 from casemate.guard.mitigations.step import Asked
@@ -113,20 +114,9 @@ class Guard:
             oversized: Whether the shell left the body out, as it is over the limit.
         """
         ask = Ask(call)
-        try:
-            self._look(ask, oversized)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not take the model away
-            self.failures += 1
-            ask.action = FORWARD
-            ask.kind, ask.note = "bypassed", f"the guard failed: {type(error).__name__}"
-            ask.question, ask.steps, ask.measured = None, (), _BLANK
-            ask.decision, ask.order, ask.enforced = "pass", None, False
-            if ask.exchange is None:
-                ask.exchange = Exchange(at=call.at, principal="ip:" + call.peer, model="")
-            else:
-                ask.exchange = _unread(ask.exchange)
-            if ask.slot is None:
-                self._reserve(ask)
+        fault = attempt(self._look, ask, oversized)
+        if fault is not None:
+            self._fall_back(ask, fault)
         return ask
 
     def answer(
@@ -149,11 +139,10 @@ class Guard:
         elif reply is None:
             ask.kind = "failed"
             ask.note = why or "the upstream did not answer"
-        try:
-            found = self._outcome.of(ask, reply, now, status)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not take the answer away
+        found = attempt(self._outcome.of, ask, reply, now, status)
+        if isinstance(found, Fault):
             self.failures += 1
-            ask.kind, ask.note = "bypassed", f"the guard failed: {type(error).__name__}"
+            ask.kind, ask.note = "bypassed", f"the guard failed: {found.kind}"
             ask.measured = _BLANK * ask.exchange.rows
             found = self._outcome.plainly(ask, reply, now, status)
         slot = ask.slot
@@ -210,6 +199,20 @@ class Guard:
         )
         return self._release.fill(slot, [event], at if now is None else now)
 
+    def _fall_back(self, ask: Ask, fault: Fault) -> None:
+        self.failures += 1
+        call = ask.call
+        ask.action = FORWARD
+        ask.kind, ask.note = "bypassed", f"the guard failed: {fault.kind}"
+        ask.question, ask.steps, ask.measured = None, (), _BLANK
+        ask.decision, ask.order, ask.enforced = "pass", None, False
+        if ask.exchange is None:
+            ask.exchange = Exchange(at=call.at, principal="ip:" + call.peer, model="")
+        else:
+            ask.exchange = replace(ask.exchange, x=None, texts=(), columns=())
+        if ask.slot is None:
+            self._reserve(ask)
+
     def _look(self, ask: Ask, oversized: bool) -> None:
         call = ask.call
         headers = ask.headers = dict(call.headers)
@@ -255,11 +258,12 @@ class Guard:
         ask.measured = _BLANK * inputs.rows
         if self._judge is not None:
             ids = [f"{self.writer}:{first + row}" for row in range(inputs.rows)]
-            try:
-                ask.measured = self._judge.look(exchange, ids)
-            except Exception as error:  # noqa: BLE001 - fails open: the model is served, counted
+            measured = attempt(self._judge.look, exchange, ids)
+            if isinstance(measured, Fault):
                 self.failures += 1
-                ask.kind, ask.note = "bypassed", f"the judge failed: {type(error).__name__}"
+                ask.kind, ask.note = "bypassed", f"the judge failed: {measured.kind}"
+            else:
+                ask.measured = measured
         self._decide(ask, spared=client is not None)
 
     def _marked(self, headers: Mapping[str, str], at: int) -> str | None:
@@ -350,19 +354,6 @@ class Guard:
             if step.upstream
         ]
         ask.action = Action("forward", None, delay, upstreams[0] if upstreams else None)
-
-
-def _unread(exchange: Exchange) -> Exchange:
-    return Exchange(
-        at=exchange.at,
-        principal=exchange.principal,
-        model=exchange.model,
-        rows=exchange.rows,
-        session=exchange.session,
-        route=exchange.route,
-        version=exchange.version,
-        protocol=exchange.protocol,
-    )
 
 
 def _late(event: Event) -> EventKind:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from casemate.guard.keys import Keys
     from casemate.guard.mitigations.step import Asked, Mitigation, Settings, Step
     from casemate.guard.policy import RuleTable
-    from casemate.records.order import Order, OrderAction
+    from casemate.records.order import Order
 
 FOREVER = 1 << 62
 _MOST = 1 << 16
@@ -34,7 +34,7 @@ class Orders:
         Raises:
             UsageError: A duration, an action's settings or an approver that cannot be.
         """
-        self._does: Mapping[OrderAction, Mitigation] = mitigations(keys)
+        self._does: dict[str, Mitigation] = {**mitigations(keys)}
         self._rules: dict[str, list[tuple[str, RuleTable, Settings, int]]] = {}
         self._always: list[Directive] = []
         self._general: list[Directive] = []
@@ -155,10 +155,10 @@ class Orders:
                     del self._raised[key]
 
     def _settings(self, action: str, given: Mapping[str, str | int | float | bool]) -> Settings:
-        return {**self._does[action].defaults, **given}  # type: ignore[index]
+        return {**self._does[action].defaults, **given}
 
     def _wrong(self, action: str, given: Mapping[str, str | int | float | bool]) -> str:
-        defaults = self._does[action].defaults  # type: ignore[index]
+        defaults = self._does[action].defaults
         for name, value in given.items():
             if name not in defaults:
                 return f"'{action}' has no setting {name!r}; it knows {', '.join(defaults)}"

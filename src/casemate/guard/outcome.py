@@ -13,6 +13,7 @@ from casemate.guard.ask import Payload
 from casemate.guard.bodies import plain
 from casemate.guard.call import Reply
 from casemate.guard.digests import Digests
+from casemate.guard.fault import Fault, attempt
 from casemate.guard.mitigations import information
 from casemate.guard.mitigations.refusal import refuse
 from casemate.guard.rewriting import rewrite
@@ -161,10 +162,11 @@ class Outcome:
         complete = replace(
             exchange, scores=found.scores, labels=found.labels, label_names=found.label_names
         )
-        try:
-            ask.measured = self._judge.weigh(complete, ask.measured)
-        except Exception as error:  # noqa: BLE001 - fails open: the answer is served, and noted
-            ask.note = f"the judge failed at the answer: {type(error).__name__}"
+        measured = attempt(self._judge.weigh, complete, ask.measured)
+        if isinstance(measured, Fault):
+            ask.note = f"the judge failed at the answer: {measured.kind}"
+        else:
+            ask.measured = measured
 
     def _charge(self, ask: Ask, bits: float) -> None:
         for step in ask.steps:

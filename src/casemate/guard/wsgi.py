@@ -150,7 +150,9 @@ class _Answer:
                 listener.feed(one)
                 yield one
             why = None
-        except Exception as error:
+        except GeneratorExit:
+            raise
+        except BaseException as error:
             why = f"the application raised {type(error).__name__}, within its answer"
             raise
         finally:
