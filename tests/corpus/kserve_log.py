@@ -40,7 +40,7 @@ class Population:
 
 
 class Extractor:
-    """Copies the model by Jacobian-like augmentation: seeds, then steps from them in all directions.
+    """Copies the model by Jacobian-like augmentation: seeds, then steps from them to all sides.
 
     Papernot et al. 2017, arXiv 1602.02697, without the substitute's own gradients.
     """
@@ -90,8 +90,7 @@ def write(
     weights /= weights.sum()
     habits = 0.3 * rng.standard_normal((users, COLUMNS)) @ people.mix
     first, stolen, line = None, 0, 0
-    opened = gzip.open(path, "wb", compresslevel=1) if str(path).endswith(".gz") else path.open("wb")
-    with opened as out:
+    with gzip.open(path, "wb", 1) if path.suffix == ".gz" else path.open("wb") as out:
         for start in range(0, exchanges, _BLOCK):
             n = min(_BLOCK, exchanges - start)
             where = (start + np.arange(n)) / exchanges

@@ -117,7 +117,10 @@ def import_logs(
     with Job("import", loaded, workspace, arguments=arguments) as job:
         if not log:
             job.note("all of it had been imported before")
-            return Imported(job.run.id, "", len(found), known, 0, 0, 0, 0, 0, (), None, None, (), 0)
+            return Imported(
+                job.run.id, "", len(found), known, 0, 0, 0, 0, 0, (), None, None, (),
+                0 if left.complete else 3,
+            )  # fmt: skip
         writer = new_writer()
         held = keys.read(os.environ, key_folder() / "guard.key", workspace=workspace.folder)
         judge = _judge(table, loaded, held)
