@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from casemate.guard.keys import Keys
-    from casemate.guard.mitigations.step import Asked, Mitigation, Settings, Step
+    from casemate.guard.mitigations.step import Asked, Settings, Step
     from casemate.guard.policy import RuleTable
     from casemate.records.order import Order
 
@@ -34,7 +34,7 @@ class Orders:
         Raises:
             UsageError: A duration, an action's settings or an approver that cannot be.
         """
-        self._does: dict[str, Mitigation] = {**mitigations(keys)}
+        self._does = mitigations(keys)
         self._rules: dict[str, list[tuple[str, RuleTable, Settings, int]]] = {}
         self._always: list[Directive] = []
         self._general: list[Directive] = []

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from casemate.guard.keys import Keys
     from casemate.guard.mitigations.step import Mitigation
     from casemate.records.event import Decision
-    from casemate.records.order import OrderAction
 
 STRENGTH: Mapping[Decision, int] = {
     "pass": 0,
@@ -41,7 +40,7 @@ NOT_THE_MODELS_OWN = frozenset({"cluster-answer", "decoy"})
 """Actions that need a named approver, in the order and on the route."""
 
 
-def mitigations(keys: Keys) -> Mapping[OrderAction, Mitigation]:
+def mitigations(keys: Keys) -> Mapping[str, Mitigation]:
     """Return a fresh one of each."""
     return {
         "rate": Rate(),
