@@ -1,5 +1,7 @@
 """A real Envoy, from its wheel, before an upstream: alone, or with the guard as its processor."""
 
+# ruff: noqa: E501
+
 import contextlib
 import json
 import socket
@@ -41,6 +43,8 @@ def _cluster(name, port, *, http2=False):
 
 
 def _address(port):
+    if isinstance(port, str):
+        return {"pipe": {"path": port}}
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 

@@ -170,4 +170,9 @@ async def serve_admin(app: ASGIApp, listen: str) -> None:
         def capture_signals(self) -> Iterator[None]:
             yield  # signals are the proxy's
 
-    await Server(config).serve()
+    server = Server(config)
+    try:
+        await server.serve()
+    finally:
+        for each in getattr(server, "servers", ()):
+            each.close()

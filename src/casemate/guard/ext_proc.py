@@ -1,26 +1,27 @@
 """The guard as Envoy's external processor: a gRPC service that Envoy asks about every request.
 
-Envoy moves the bytes, TLS and HTTP/2 included; the guard sees heads and bodies and answers. It is
-Envoy that decides how bodies come (`processing_mode`): BUFFERED, where a request can be held back, or STREAMED,
-where it is only heard. Source: envoy.service.ext_proc.v3.
+Envoy moves the bytes, TLS and HTTP/2 included; the guard sees heads and bodies and answers. How
+bodies come is set in Envoy (`processing_mode`): BUFFERED, where a request can be held back, or
+STREAMED, where it is only heard. Source: envoy.service.ext_proc.v3.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import grpc
 from envoy.extensions.filters.http.ext_proc.v3 import processing_mode_pb2 as modes
 from envoy.service.ext_proc.v3 import external_processor_pb2 as wire
 
 from casemate.errors import UsageError
 from casemate.guard.call import Call, Reply
+from casemate.guard.ext_proc_wire import Connection, begin_with
 from casemate.guard.proxy.guarded import FORWARD, Guarded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from casemate.guard.ask import Ask
     from casemate.guard.call import Action, Headers
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 UPSTREAM = "x-casemate-upstream"
 """Field that names another upstream; the owner's Envoy routes by it and strips it from callers."""
 ATTRIBUTES = "envoy.filters.http.ext_proc"
-METHOD = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 _NOTHING = wire.BodyResponse()
 _HEADERS_ON = wire.ProcessingResponse(request_headers=wire.HeadersResponse())
 _BODY_ON = wire.ProcessingResponse(request_body=_NOTHING)
@@ -237,56 +237,62 @@ class Processor:
         self._settings = settings
         self._guarded = guarded
         self._clock = clock
-        self._server: Any = None
+        self._server: asyncio.Server | None = None
+        self._open: set[Connection] = set()
         self._ticking: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
-        """Open the port; return its number.
+        """Open the port, or the socket of `unix:/path`, which costs less; return the port's number.
 
         Raises:
-            UsageError: The port cannot be opened.
+            UsageError: It cannot be opened.
         """
+        begin = begin_with(
+            lambda: Exchanging(self._guarded, self._settings.max_body, self._clock),
+            wire.ProcessingRequest.FromString,
+            wire.ProcessingResponse.SerializeToString,
+        )
         limit = self._settings.max_body + (1 << 20)
-        self._server = grpc.aio.server(
-            options=[("grpc.max_receive_message_length", limit), ("grpc.so_reuseport", 0)]
-        )
-        handler = grpc.stream_stream_rpc_method_handler(
-            self._process,
-            request_deserializer=wire.ProcessingRequest.FromString,
-            response_serializer=wire.ProcessingResponse.SerializeToString,
-        )
-        service, _, name = METHOD[1:].partition("/")
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(service, {name: handler}),)
-        )
+        loop = asyncio.get_running_loop()
+        listen = self._settings.listen
         try:
-            port = int(self._server.add_insecure_port(self._settings.listen))
-        except RuntimeError as error:
-            raise UsageError(f"cannot listen on {self._settings.listen}: {error}") from error
-        await self._server.start()
-        self._ticking = asyncio.get_running_loop().create_task(self._tick())
+            if listen.startswith("unix:"):
+                path = Path(listen.removeprefix("unix:"))
+                self._server = await loop.create_unix_server(
+                    lambda: Connection(begin, limit, self._open), path
+                )
+                path.chmod(0o660)  # Envoy's user must be in the guard's group
+                port = 0
+            else:
+                host, _, wanted = listen.rpartition(":")
+                self._server = await loop.create_server(
+                    lambda: Connection(begin, limit, self._open),
+                    host.strip("[]") or None,
+                    int(wanted),
+                )
+                port = int(self._server.sockets[0].getsockname()[1])
+        except (OSError, ValueError, OverflowError) as error:
+            raise UsageError(f"cannot listen on {listen}: {error}") from error
+        self._ticking = loop.create_task(self._tick())
         return port
 
     async def stop(self, grace: float = 5.0) -> None:
         """Let requests under way finish, then close."""
         if self._ticking is not None:
             self._ticking.cancel()
-        await self._server.stop(grace)
+        if self._server is not None:
+            self._server.close()
+        for connection in self._open:
+            connection.finish()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace
+        while any(connection.busy for connection in self._open) and loop.time() < end:
+            await asyncio.sleep(0.02)
+        for connection in list(self._open):
+            connection.close()
         self._guarded.rest()
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(0.1)
             self._guarded.tick(self._clock())
-
-    async def _process(self, messages: AsyncIterator[Any], _: Any) -> AsyncIterator[Any]:
-        exchanging = Exchanging(self._guarded, self._settings.max_body, self._clock)
-        try:
-            async for message in messages:
-                answer = exchanging.take(message)
-                if exchanging.delay > 0:
-                    await asyncio.sleep(exchanging.delay)
-                    exchanging.delay = 0.0
-                yield answer
-        finally:
-            exchanging.end()

@@ -102,7 +102,7 @@ FRAGMENTS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(FRAGMENTS, max_size=14), st.booleans())
 def test_what_we_accept_llhttp_reads_alike(parts, ends):
     """A second, independent strict parser finds the same fields in all that passes, and in what

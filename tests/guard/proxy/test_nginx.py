@@ -1,4 +1,6 @@
-"""Side by side with a real nginx: what it rejects never passes here, what both pass means the same."""
+"""Beside a real nginx: what it rejects never passes here, what both pass means the same."""
+
+# ruff: noqa: E501
 
 import contextlib
 import random

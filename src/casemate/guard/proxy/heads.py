@@ -8,6 +8,7 @@ RFC 9112 (2.2, 3.2, 5.1, 5.2, 6.1-6.3, 7.1.1), RFC 9110 5.5 and 7.6.1.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -72,6 +73,12 @@ class Head(NamedTuple):
     """Whether the caller waits for `100 Continue`."""
 
 
+@lru_cache(maxsize=4096)
+def lowered(name: bytes) -> str:
+    """Return a field's name in lower case; callers send the same few again and again."""
+    return name.decode("latin-1").lower()
+
+
 def early(buffer: bytes) -> Refused | None:
     """Say what is already wrong with a head that has not ended yet."""
     if BARE.search(buffer):
@@ -103,9 +110,7 @@ def read_head(raw: bytes) -> Head:
     fields = tuple(FIELD.findall(raw, line.end()))
     if len(fields) > MAX_FIELDS:
         raise Refused(431, f"more than {MAX_FIELDS} header fields", "header-count")
-    headers = tuple(
-        (name.decode("ascii").lower(), value.decode("latin-1")) for name, value in fields
-    )
+    headers = tuple([(lowered(name), value.decode("latin-1")) for name, value in fields])
     path, query = _target(target.decode("ascii"))
     old = minor == b"0"
     seen = _single(headers)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from casemate.errors import UsageError
 from casemate.guard.call import Call, Reply
+from casemate.guard.proxy.heads import lowered
 from casemate.guard.proxy.hygiene import answer_head, phrase, request_head
 from casemate.guard.proxy.upstream import read_address
 
@@ -201,10 +202,7 @@ class Relay:
             self._pass(bytes(self._copy))
 
     def _reply(self) -> Reply:
-        headers = tuple(
-            (name.decode("latin-1").lower(), value.decode("latin-1"))
-            for name, value in self._fields
-        )
+        headers = tuple([(lowered(name), value.decode("latin-1")) for name, value in self._fields])
         return Reply(self._status, headers, bytes(self._copy))
 
     def on_failure(self, counted: str, *, fresh: bool) -> None:
