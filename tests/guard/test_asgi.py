@@ -199,6 +199,8 @@ def test_a_caller_that_leaves_early_asks_nothing(serve):
 
 
 def test_a_record_that_cannot_be_written_costs_no_request(serve, caplog):
+    caplog.set_level("DEBUG", "casemate")
+
     def full(events):
         raise StoreError("disk full")
 

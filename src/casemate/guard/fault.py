@@ -29,7 +29,6 @@ def attempt(run: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Fault
     try:
         return run(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 - the reason stands at the top of this file
-        _log.warning(
-            "%s failed, and was passed by", getattr(run, "__qualname__", run), exc_info=True
-        )
+        # Not louder: a fault of every request would fill the disk, and each is on record anyway.
+        _log.debug("%s failed, and was passed by", getattr(run, "__qualname__", run), exc_info=True)
         return Fault(type(error).__name__)
