@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from casemate.guard.call import Action
 from casemate.records.event import Measures
@@ -79,7 +79,6 @@ class Ask:
         "measured",
         "note",
         "order",
-        "payload",
         "question",
         "route",
         "slot",
@@ -105,7 +104,6 @@ class Ask:
         self.note: str | None = None
         self.steps: Sequence[Step] = ()
         self.listener: Listener | None = None
-        self.payload: Any = None
 
     @property
     def recorded(self) -> bool:
