@@ -14,7 +14,7 @@ from casemate.detect.words import powers, shown
 from casemate.records.severity import Confidence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from casemate.detect.accounts import Account
     from casemate.detect.models import Model
@@ -133,11 +133,20 @@ def _unlike(
         if not counts or sum(now.values()) < 100:
             continue
         present = shifts.shares({**dict.fromkeys(then, 0), **now})
-        index = min(shifts.index(counts, then), shifts.index(counts, present))
-        evidence = min(shifts.evidence(counts, then), shifts.evidence(counts, present))
+        # Who stayed through a drift has inputs of before and of after it.
+        blends = [_blend(then, present, part) for part in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        index = min(shifts.index(counts, blend) for blend in blends)
+        evidence = min(shifts.evidence(counts, blend) for blend in blends)
         if index >= shift and (best is None or index > best.index):
             best = _Unlike(what, index, evidence)
     return best
+
+
+def _blend(then: Mapping[int, float], now: Mapping[int, float], part: float) -> dict[int, float]:
+    return {
+        value: (1 - part) * then.get(value, 0.0) + part * now.get(value, 0.0)
+        for value in then.keys() | now.keys()
+    }
 
 
 def _covers(account: Account, model: Model) -> bool:
