@@ -117,13 +117,19 @@ def _show(one: Detection, first: First | None) -> None:
     marked = f"  (red-team run {one.marked})" if one.marked else ""
     print(f"{one.severity} {one.rule}  {printable(one.model)}{marked}")
     print(f"  {printable(one.message)}")
-    names = ", ".join(one.principals[:5])
-    more = f" and {len(one.principals) - 5} more" if len(one.principals) > 5 else ""
-    print(f"  principal: {printable(names) or 'unknown'}{more}")
-    where = f" at {first.source}" if first is not None and first.source else ""
     began = first.at if first is not None else one.began
-    noticed = f"; noticed at query {one.first_query:,}" if one.first_query else ""
-    print(f"  first query: {moment(began)}{printable(where)}{noticed}")
+    where = f" at {first.source}" if first is not None and first.source else ""
+    if one.principals:
+        names = ", ".join(one.principals[:5])
+        more = f" and {len(one.principals) - 5} more" if len(one.principals) > 5 else ""
+        print(f"  principal: {printable(names)}{more}")
+        noticed = f"; noticed at query {one.first_query:,}" if one.first_query else ""
+        print(f"  first query: {moment(began)}{printable(where)}{noticed}")
+        if first is not None and first.known is not None and first.known.id != first.id:
+            seen = f" at {first.known.source}" if first.known.source else ""
+            print(f"  seen since: {moment(first.known.at)}{printable(seen)}")
+    else:
+        print(f"  began: {moment(began)}{printable(where)}")
     print(f"  confidence: {one.confidence}")
     if one.next_steps:
         print(f"  next: {printable(one.next_steps[0])}")

@@ -18,7 +18,7 @@ from casemate.records.severity import Severity
 from casemate.workflows.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from casemate.detect.watch import Watch
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 SLICE = 4096
 BEAT = 1.0
 """Seconds between two looks for new events."""
+_MOST_FIRSTS = 100
+"""Detections whose beginning is looked up."""
 _WORST = (Severity.CRITICAL, Severity.IMPORTANT, Severity.MODERATE, Severity.LOW)
 
 
@@ -42,6 +44,8 @@ class First(NamedTuple):
     at: int
     source: str | None
     """Where it stands in a log, for imported events."""
+    known: First | None = None
+    """The first event of the same principal and model, which may have looked like anybody's."""
 
 
 class Hunted(NamedTuple):
@@ -186,7 +190,7 @@ def as_json(found: Hunted) -> dict[str, Any]:
     detections = [
         {
             **msgspec.to_builtins(one),
-            "first": first._asdict() if (first := found.firsts.get(one.id)) else None,
+            "first": _beginning(found.firsts.get(one.id)),
         }
         for one in found.detections
     ]
@@ -200,6 +204,12 @@ def as_json(found: Hunted) -> dict[str, Any]:
         "exit_code": found.exit_code,
         "detections": detections,
     }
+
+
+def _beginning(first: First | None) -> dict[str, Any] | None:
+    if first is None:
+        return None
+    return {**first._asdict(), "known": _beginning(first.known)}
 
 
 def _open(
@@ -258,11 +268,23 @@ def _concluded(
 
 
 def _firsts(query: EventQuery, found: list[Detection]) -> dict[str, First]:
-    """Return where each detection begins, from the first event it names."""
-    wanted = sorted({one.events[0] for one in found if one.events})[:1000]
-    if not wanted:
-        return {}
-    marks = ", ".join("?" * len(wanted))
-    text = f'SELECT id, "at", source FROM events WHERE id IN ({marks})'  # noqa: S608 - marks alone
-    known = {str(i): First(str(i), int(at), source) for i, at, source in query.sql(text, wanted)[1]}
-    return {one.id: known[one.events[0]] for one in found if one.events and one.events[0] in known}
+    """Return where each detection begins, and where its principal does."""
+    made: dict[str, First] = {}
+    for one in found[:_MOST_FIRSTS]:
+        began = _first(query, "id = ?", one.events[:1]) if one.events else None
+        if began is None:
+            continue
+        known = None
+        if one.principals:
+            known = _first(query, "principal = ? AND model = ?", (one.principals[0], one.model))
+        made[one.id] = began._replace(known=known)
+    return made
+
+
+def _first(query: EventQuery, where: str, values: Sequence[str]) -> First | None:
+    text = (
+        f'SELECT id, "at", source FROM events WHERE {where} '  # noqa: S608 - conditions of ours
+        'ORDER BY "at", writer, "sequence" LIMIT 1'
+    )
+    rows = query.sql(text, values)[1]
+    return First(str(rows[0][0]), int(rows[0][1]), rows[0][2]) if rows else None
