@@ -161,7 +161,7 @@ def seek(
             h = (place * 40503) & 1023
             while slots[h] != 0 and candidates[slots[h] - 1] != place:
                 h = (h + 1) & 1023
-            at = np.int64(slots[h]) - 1
+            at: Any = np.int64(slots[h]) - 1
             if at < 0:
                 if count == 256 or places[place, 1] != line:
                     continue

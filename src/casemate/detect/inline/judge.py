@@ -140,9 +140,11 @@ class InlineJudge:
 
     def warm(self) -> None:
         """Compile what there is to compile, so that no request waits for it."""
-        other = InlineJudge(self._key, capacity=64, accounts=8)
         from casemate.records.exchange import Exchange
+        from casemate.targets.wire import fused
 
+        fused.warm()
+        other = InlineJudge(self._key, capacity=64, accounts=8)
         for kind in signals.DIRECT:
             x = (np.arange(768) % 200).astype(kind).reshape(1, 16, 48)
             for i in range(3):

@@ -62,8 +62,9 @@ def blocks(q: npt.NDArray[np.int32], depth: int, cells: npt.NDArray[np.uint32], 
     changed[depth:] = q[depth:] != q[:-depth]
     changes = changed[: len(q) // 8 * 8].reshape(-1, 8).sum(1)
     place = np.arange(1, len(half), dtype=np.uint64)
-    made = mix(half[:-1] * salts[3] + half[1:] * salts[4] + place * salts[5] + salts[6])
-    return made[changes[1:] + changes[:-1] >= 2]
+    made: U64 = mix(half[:-1] * salts[3] + half[1:] * salts[4] + place * salts[5] + salts[6])
+    told: U64 = made[changes[1:] + changes[:-1] >= 2]
+    return told
 
 
 def roll(q: npt.NDArray[np.int32], depth: int, salts: U64) -> U64:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from casemate.errors import FormatError, LimitExceeded
+from casemate.targets.wire import fused
 from casemate.targets.wire.tensor import MAX_DIMENSIONS, MAX_STRINGS
 
 if TYPE_CHECKING:
@@ -43,7 +44,13 @@ def array(raw: bytes | msgspec.Raw) -> npt.NDArray[Any]:
         FormatError: Text, null, an object, ragged rows, or not JSON.
         LimitExceeded: Too many dimensions.
     """
-    found = _decode(raw, _decoder(depth(raw)))
+    levels = depth(raw)
+    if fused.ready():
+        view = memoryview(raw)
+        quick = fused.read(view, levels) if len(view) >= fused.WORTH else None
+        if quick is not None:
+            return quick
+    found = _decode(raw, _decoder(levels))
     try:
         made = np.array(found)
     except ValueError as error:
