@@ -57,7 +57,7 @@ class Exchanging:
         self._clock = clock
         self._heads: dict[str, str] = {}
         self._headers: Headers = ()
-        self._body = bytearray()
+        self._body: bytes | bytearray = bytearray()
         self._peer = ""
         self._ask: Ask | None = None
         self._asked = self._over = False
@@ -100,7 +100,9 @@ class Exchanging:
         return _HEADERS_ON
 
     def _part(self, part: Any) -> Any:
-        if len(self._body) <= self._limit:
+        if part.end_of_stream and not self._body:
+            self._body = part.body  # the usual case is whole, and not copied
+        elif len(self._body) <= self._limit:
             self._body += part.body
         if part.end_of_stream:
             return self._decide(_BODY_ON, "request_body")
@@ -110,7 +112,7 @@ class Exchanging:
         path, _, query = self._heads.get(":path", "").partition("?")
         call = Call(
             self._heads.get(":method", ""), path, query, self._headers,
-            bytes(self._body[: self._limit]), self._peer, self._clock(),
+            bytes(self._body if len(self._body) <= self._limit else b""), self._peer, self._clock(),
         )  # fmt: skip
         oversized = len(self._body) > self._limit
         self._body = bytearray()
@@ -140,6 +142,8 @@ class Exchanging:
     def _answer_part(self, part: Any) -> Any:
         if self._ear is not None:
             self._ear.feed(part.body)
+        elif part.end_of_stream and not self._body and len(part.body) <= self._limit:
+            self._body = part.body
         else:
             self._body += part.body
             if len(self._body) > self._limit:

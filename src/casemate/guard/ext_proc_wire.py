@@ -19,8 +19,8 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, ACK, PADDED = 0x1, 0x1, 0x8
 WIDEST = 2**31 - 1
-FRAME = 1 << 20
-"""Largest frame taken."""
+FRAME = 1 << 17
+"""Largest frame taken; larger ones would be pieced together from several reads."""
 SENT_FRAME = 16_384
 """Largest frame sent: what every peer must take."""
 REPLENISH = 1 << 24
@@ -208,7 +208,8 @@ class Connection(asyncio.Protocol):
                 return
             if len(stream.buffer) < 5 + length:
                 break
-            message = bytes(stream.buffer[5 : 5 + length])
+            with memoryview(stream.buffer) as view:
+                message = bytes(view[5 : 5 + length])
             del stream.buffer[: 5 + length]
             try:
                 answer, delay = stream.conversation.take(message)

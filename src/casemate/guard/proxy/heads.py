@@ -197,4 +197,5 @@ def _connection(headers: tuple[tuple[str, str], ...], seen: dict[str, str], *, o
         # Taken away here and still seen by the guard, the request would have two meanings.
         if option in seen and option not in PER_CONNECTION:
             raise Refused(400, "Connection names an end-to-end field", "connection-option")
-    return not old and "close" not in options
+    # nginx and others look for the letters: an option that contains them ends the connection.
+    return not old and not any("close" in option for option in options)
