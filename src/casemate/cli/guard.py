@@ -32,6 +32,12 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--no-analysis", action="store_true", help="record only; look at the events elsewhere"
     )
+    parser.add_argument(
+        "--envoy", action="store_true", help="answer Envoy's external processor filter instead"
+    )
+    parser.add_argument(
+        "--erase", metavar="NAME", help="destroy what was captured of a principal, and do no more"
+    )
     options.add_config(parser)
     parser.set_defaults(run=run)
 
@@ -42,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
     from casemate.workflows import config, serve
 
     loaded = config.read(args.config)
+    if args.erase is not None:
+        print(f"erased {serve.erase(loaded, args.erase, args.store)} payloads; events stay")
+        return 0
     policy = serve.changed(
         loaded.config.guard,
         upstream=args.upstream,
@@ -54,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         loaded,
         policy,
         store=args.store,
+        envoy=args.envoy,
         analysis=not args.no_analysis,
         say=lambda text: print(printable(text), flush=True),
     )

@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.errors import CasemateError
 from casemate.workflows import config
-from casemate.workflows.page import NearLine, now_us
+from casemate.workflows.page import AGAIN, NearLine, now_us
+from casemate.workflows.scope import key_folder
 
 if TYPE_CHECKING:
+    from casemate.store.streams.relay import Arrivals
+    from casemate.store.telemetry.sink import EventQuery
     from casemate.workflows.config import Loaded
 
 _log = logging.getLogger(__name__)
@@ -152,8 +155,11 @@ def main(store: str, place: str, configuration: str | None = None) -> int:
             ExitStack() as alone,
             Job("guard", loaded, workspace, arguments={"events": place}) as job,
         ):
+            query: EventQuery | Arrivals = open_query(place)
+            if loaded.config.guard.stream is not None:
+                query = _arrivals(loaded, workspace.folder)
             near = NearLine(
-                open_query(place), Watch(), job=job, orders=OrderBook(workspace), pager=pager,
+                query, Watch(), job=job, orders=OrderBook(workspace), pager=pager,
                 policy=loaded.config.guard,
             )  # fmt: skip
             while not _alone(Path(store), alone) and os.getppid() == parent:
@@ -188,6 +194,16 @@ def _alone(store: Path, until: ExitStack) -> bool:
         return False
     until.enter_context(held)
     return True
+
+
+def _arrivals(loaded: Loaded, workspace: Path) -> Arrivals:
+    from casemate.guard import keys
+    from casemate.store.streams.opening import open_stream
+    from casemate.store.streams.relay import Arrivals
+
+    held = keys.read(os.environ, key_folder() / "guard.key", workspace=workspace)
+    stream = open_stream(str(loaded.config.guard.stream), key=held.derive("stream"))
+    return Arrivals(stream, now_us() - AGAIN)
 
 
 def _ocsf(loaded: Loaded) -> Any:

@@ -14,6 +14,7 @@ from casemate.errors import CasemateError, UsageError
 from casemate.records.duration import seconds
 from casemate.records.make import make, new_id
 from casemate.records.order import Order, Scope
+from casemate.store.telemetry.sink import EventQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from casemate.records.detection import Detection
     from casemate.records.event import Event
     from casemate.store.orders import OrderBook
-    from casemate.store.telemetry.sink import EventQuery
+    from casemate.store.streams.relay import Arrivals
     from casemate.workflows.job import Job
 
 AGAIN = 3600 * 1_000_000
@@ -46,7 +47,7 @@ class NearLine:
 
     def __init__(
         self,
-        query: EventQuery,
+        query: EventQuery | Arrivals,
         watch: Watch,
         *,
         job: Job,
@@ -70,6 +71,8 @@ class NearLine:
 
     def begin(self, now: int) -> None:
         """Skip what is older than an hour: it has been looked at, or is for a hunt to look at."""
+        if not isinstance(self._query, EventQuery):
+            return  # what arrives over a stream begins there
         rows = self._query.sql(
             'SELECT writer, max("sequence") FROM events WHERE "at" < ? GROUP BY writer',
             (now - AGAIN,),

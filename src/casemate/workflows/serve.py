@@ -8,28 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from casemate.errors import MissingExtra, UsageError
+from casemate.errors import CasemateError, MissingExtra, UsageError
 from casemate.workflows import config
 from casemate.workflows.analysis import Supervisor
+from casemate.workflows.keeping import Keeping
 from casemate.workflows.page import check_rules, now_us
 from casemate.workflows.scope import key_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
 
+    from casemate.guard.ask import Payload
     from casemate.guard.guard import Guard
+    from casemate.guard.keys import Keys
     from casemate.guard.policy import GuardTable
+    from casemate.guard.proxy.listening import Proxy
+    from casemate.store.payloads import Vault
+    from casemate.store.streams.relay import OrderRelay
     from casemate.store.telemetry.sink import EventSink
     from casemate.store.workspace import Workspace
+    from casemate.workflows.analysis import Blind
     from casemate.workflows.config import Loaded
 
+_log = logging.getLogger(__name__)
 EVERY = 1.0
 """Seconds between two looks into the book of orders and after the analysis process."""
 
@@ -42,23 +51,25 @@ class Composed(NamedTuple):
     workspace: Workspace
     place: str
     """Where its events are."""
+    relay: OrderRelay | None
+    keeping: Keeping | None
+    """Of captured payloads; None where capture is off."""
 
-    def turn(self, now: int) -> None:
-        """Do what is due: obey the orders in force, let waiting events go on record."""
+    def turn(self, now: datetime) -> None:
+        """Obey the orders in force, those that came over the stream too."""
         from casemate.store.orders import OrderBook
 
-        self.guard.obey(OrderBook(self.workspace).active(_moment(now)))
-        waiting = self.guard.due(now)
-        if waiting:
-            self.sink.append(waiting)
+        if self.relay is not None:
+            self.relay.turn(now)
+        self.guard.obey(OrderBook(self.workspace).active(now))
 
     def close(self) -> None:
-        """Put the rest on record and let go."""
-        now = now_us()
-        rest = [*self.guard.rest(), *self.guard.say("stopped", now)]
-        with contextlib.suppress(Exception):
-            self.sink.append(rest)
+        """Put the end on record and let go."""
+        with contextlib.suppress(CasemateError):
+            self.sink.append([*self.guard.rest(), *self.guard.say("stopped", now_us())])
         self.sink.close()
+        if self.keeping is not None:
+            self.keeping.close()
         self.workspace.close()
 
 
@@ -88,13 +99,52 @@ def compose(loaded: Loaded, policy: GuardTable, store: Path | None = None) -> Co
     judge.warm()
     place = policy.telemetry or str(workspace.folder / "telemetry")
     sink = open_sink(place, new_writer())
+    relay = None
+    if policy.stream is not None:
+        from casemate.store.orders import OrderBook
+        from casemate.store.streams.opening import open_stream
+        from casemate.store.streams.relay import OrderRelay, Tee
+
+        stream = open_stream(policy.stream, key=held.derive("stream"))
+        sink, relay = Tee(sink, stream), OrderRelay(stream, OrderBook(workspace))
     guard = Guard(
         policy, keys=held, judge=judge, writer=sink.writer, root=loaded.root, secrets=os.environ
     )
-    composed = Composed(guard, sink, workspace, place)
+    keeping = None
+    if policy.capture.keep != "nothing":
+        keeping = Keeping(vault(policy, workspace, held))
+    composed = Composed(guard, sink, workspace, place, relay, keeping)
     sink.append(guard.say("started", now_us()))
-    composed.turn(now_us())
+    composed.turn(datetime.now(UTC))
     return composed
+
+
+def vault(policy: GuardTable, workspace: Workspace, held: Keys) -> Vault:
+    """Return the vault of captured payloads of a workspace."""
+    from casemate.store.payloads import Vault
+
+    return Vault(
+        workspace.folder / "payloads",
+        held.derive("payloads"),
+        redact=policy.capture.redact,
+        days=policy.capture.days,
+    )
+
+
+def erase(loaded: Loaded, principal: str, store: Path | None = None) -> int:
+    """Destroy what was captured of a principal, and its key; return how many payloads there were.
+
+    Events stay on record: they hold no payload, and removing one would break the log.
+
+    Raises:
+        StoreError: Something cannot be removed.
+    """
+    from casemate.guard import keys
+    from casemate.workflows.job import open_workspace
+
+    with open_workspace(store, loaded) as workspace:
+        held = keys.read(os.environ, key_folder() / "guard.key", workspace=workspace.folder)
+        return vault(loaded.config.guard, workspace, held).erase(principal)
 
 
 def asgi(app: Any, configuration: str | Path | None = None) -> Any:
@@ -126,15 +176,24 @@ def _inside(configuration: str | Path | None) -> dict[str, Any]:
     loaded = config.read(None if configuration is None else Path(configuration))
     composed = compose(loaded, loaded.config.guard)
     lock = threading.Lock()
+    stop = threading.Event()
 
     def tend() -> None:
         while not stop.wait(EVERY):
-            with lock, contextlib.suppress(Exception):
-                composed.turn(now_us())
+            with lock:
+                try:
+                    composed.turn(datetime.now(UTC))
+                except CasemateError as error:
+                    _log.error("%s", error)
 
-    stop = threading.Event()
     threading.Thread(target=tend, name="casemate-guard", daemon=True).start()
-    return {"guard": composed.guard, "record": composed.sink.append, "lock": lock}
+    keeping = composed.keeping
+    return {
+        "guard": composed.guard,
+        "record": composed.sink.append,
+        "lock": lock,
+        "keep": None if keeping is None else lambda payload: keeping.capture([payload]),
+    }
 
 
 def run(
@@ -142,15 +201,17 @@ def run(
     policy: GuardTable,
     *,
     store: Path | None = None,
+    envoy: bool = False,
     analysis: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve the reverse proxy until SIGTERM or SIGINT.
+    """Serve the reverse proxy, or Envoy's external processor, until SIGTERM or SIGINT.
 
     Args:
         loaded: The configuration.
         policy: `[guard]`, with what the command line changes.
         store: The workspace; None for the one beside the configuration.
+        envoy: Answer an Envoy instead of being a proxy.
         analysis: Whether to look at the events near line, in a process of its own.
         say: Told where it listens, and of what goes wrong.
 
@@ -165,7 +226,7 @@ def run(
     except ModuleNotFoundError:
         runner = asyncio.run
     try:
-        runner(_serve(loaded, policy, composed, analysis=analysis, say=say))
+        runner(_serve(loaded, policy, composed, envoy=envoy, analysis=analysis, say=say))
     finally:
         composed.close()
 
@@ -175,47 +236,129 @@ async def _serve(
     policy: GuardTable,
     composed: Composed,
     *,
+    envoy: bool,
     analysis: bool,
     say: Callable[[str], None],
 ) -> None:
-    from casemate.guard.proxy.listening import Proxy
-
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    proxy = Proxy(policy, composed.guard, composed.sink.append)
-    places = await proxy.start()
-    for host, port in places:
-        say(f"guarding {policy.upstream} on {host}:{port}, {policy.mode}")
-    supervisor = None
-    if analysis:
-        supervisor = Supervisor(loaded, composed.workspace.folder, composed.place)
-        supervisor.start()
-    try:
+    capture = composed.keeping.capture if composed.keeping is not None else _nothing
+    async with contextlib.AsyncExitStack() as stack:
+        if envoy:
+            await _behind_envoy(policy, composed, capture, stack, say)
+        else:
+            await _as_proxy(policy, composed, capture, stack, say)
+        supervisor = None
+        if analysis:
+            supervisor = Supervisor(loaded, composed.workspace.folder, composed.place)
+            supervisor.start()
+            stack.callback(supervisor.stop)
         while not stop.is_set():
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(stop.wait(), EVERY)
             try:
-                composed.turn(now_us())
-                if supervisor is not None:
-                    for gap in supervisor.turn(now_us()):
-                        say(gap.why)
-                        composed.sink.append(composed.guard.gap(gap.began, gap.ended, gap.why))
-            except Exception as error:  # noqa: BLE001 - serving goes on whatever fails beside it
-                say(f"error: {type(error).__name__}: {error}")
-    finally:
-        await proxy.stop()
+                composed.turn(datetime.now(UTC))
+            except CasemateError as error:
+                say(f"error: {error}")
+            if supervisor is not None:
+                _note(composed, supervisor.turn(now_us()), say)
         if supervisor is not None:
-            for gap in supervisor.dark(now_us()):
-                composed.sink.append(composed.guard.gap(gap.began, gap.ended, gap.why))
-            supervisor.stop()
+            _note(composed, supervisor.dark(now_us()), say)
 
 
-def _moment(at: int) -> datetime:
-    from datetime import UTC, datetime
+def _note(composed: Composed, gaps: Sequence[Blind], say: Callable[[str], None]) -> None:
+    for gap in gaps:
+        say(gap.why)
+        try:
+            composed.sink.append(composed.guard.gap(gap.began, gap.ended, gap.why))
+        except CasemateError as error:
+            say(f"error: {error}")
 
-    return datetime.fromtimestamp(at / 1e6, UTC)
+
+async def _as_proxy(
+    policy: GuardTable,
+    composed: Composed,
+    capture: Callable[[Sequence[Payload]], None],
+    stack: contextlib.AsyncExitStack,
+    say: Callable[[str], None],
+) -> None:
+    from casemate.guard.proxy.listening import Proxy
+
+    proxy = Proxy(policy, composed.guard, composed.sink.append, capture=capture)
+    if policy.admin is not None:
+        _admin(policy, composed, proxy, stack, say)
+    for host, port in await proxy.start():
+        say(f"guarding {policy.upstream} on {host}:{port}, {policy.mode}")
+    stack.push_async_callback(proxy.stop)
+
+
+def _admin(
+    policy: GuardTable,
+    composed: Composed,
+    proxy: Proxy,
+    stack: contextlib.AsyncExitStack,
+    say: Callable[[str], None],
+) -> None:
+    from casemate.guard.admin import VARIABLE, admin_app, read_token, serve_admin
+    from casemate.store.orders import OrderBook
+
+    if VARIABLE not in os.environ:
+        say(f"no admin pages: {VARIABLE} is not set")
+        return
+    app = admin_app(
+        read_token(os.environ),
+        counts=lambda: proxy.counts,
+        connections=lambda: proxy.connections,
+        orders=lambda: OrderBook(composed.workspace).active(datetime.now(UTC)),
+        ready=lambda: _answers(proxy.address.host, proxy.address.port),
+        mode=policy.mode,
+    )
+    serving = asyncio.get_running_loop().create_task(serve_admin(app, str(policy.admin)))
+    stack.callback(serving.cancel)
+    say(f"admin pages on {policy.admin}")
+
+
+async def _answers(host: str, port: int) -> bool:
+    """Say whether somebody accepts connections there."""
+    try:
+        async with asyncio.timeout(2):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError:  # a timeout is one too
+        return False
+    writer.close()
+    return True
+
+
+async def _behind_envoy(
+    policy: GuardTable,
+    composed: Composed,
+    capture: Callable[[Sequence[Payload]], None],
+    stack: contextlib.AsyncExitStack,
+    say: Callable[[str], None],
+) -> None:
+    from collections import Counter
+
+    from casemate.guard.proxy.guarded import Guarded
+
+    try:
+        from casemate.guard.ext_proc import Processor
+    except ModuleNotFoundError as error:
+        raise MissingExtra("envoy", for_="the external processor") from error
+    counts: Counter[tuple[str, str]] = Counter()
+
+    def count(name: str, label: str) -> None:
+        counts[name, label] += 1
+
+    processor = Processor(policy, Guarded(composed.guard, composed.sink.append, capture, count))
+    await processor.start()
+    stack.push_async_callback(processor.stop)
+    say(f"answering Envoy on {policy.listen}, {policy.mode}")
+
+
+def _nothing(_: Sequence[Payload]) -> None:
+    """Keep no payload."""
 
 
 def changed(

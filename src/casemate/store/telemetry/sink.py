@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,6 +58,7 @@ class EventSink(Protocol):
         """Flush and let go."""
 
 
+@runtime_checkable
 class EventQuery(Protocol):
     """Where events are asked for, sealed or not."""
 
