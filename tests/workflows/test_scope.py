@@ -1,4 +1,4 @@
-"""A scope holds only as signed, for what it names, when it says, while there is something to spend."""
+"""A scope holds only as signed, for what it names, when it says, while something is left."""
 
 import base64
 import json
@@ -74,7 +74,7 @@ def test_an_envelope_over_another_text_with_an_old_signature_is_refused(signed):
     envelope = json.loads(where.read_text())
     envelope["payload"] = base64.b64encode(changed.encode()).decode()
     where.write_text(json.dumps(envelope))
-    with pytest.raises(UsageError, match="nobody that casemate.toml trusts"):
+    with pytest.raises(UsageError, match="nobody that casemate"):
         scope.check(path, (public,))
 
 
@@ -84,7 +84,7 @@ def test_only_trusted_keys_count(signed, tmp_path):
         scope.check(path, ())
     (tmp_path / "other.toml").write_text(TEXT)
     _, other = scope.sign(tmp_path / "other.toml", tmp_path / "keys" / "other.key")
-    with pytest.raises(UsageError, match="nobody that casemate.toml trusts"):
+    with pytest.raises(UsageError, match="nobody that casemate"):
         scope.check(path, (other,))
     assert scope.check(path, (other, public)).key == public
 

@@ -61,6 +61,8 @@ class Supervisor:
         self._log = store / "analysis.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._beat = now_us()
+        self.heard = False
+        """Whether the analysis has ever said that it is alive."""
         self._dark: tuple[int, str] | None = None
         self._started = 0.0
         self._pause = 1.0
@@ -88,7 +90,8 @@ class Supervisor:
                 self.start()
             return []
         code = self._process.poll()
-        if self._heard() and code is None:
+        if self._beats() and code is None:
+            self.heard = True
             dark, self._dark = self._dark, None
             self._beat, self._pause = now, 1.0
             return [] if dark is None else [Blind(dark[0], now, dark[1])]
@@ -121,7 +124,7 @@ class Supervisor:
             self._process.wait()
         self._close()
 
-    def _heard(self) -> bool:
+    def _beats(self) -> bool:
         stream: Any = self._process.stdout if self._process else None
         try:
             return bool(stream.read())

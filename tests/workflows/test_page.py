@@ -1,0 +1,111 @@
+"""From events to detections, pages and orders, turn by turn and without a clock of its own."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+
+import pytest
+
+from casemate.detect.watch import Watch
+from casemate.guard.policy import GuardTable, RuleTable
+from casemate.notify.pager import Pager
+from casemate.notify.settings import ChannelTable, NotifyTable
+from casemate.records.detection import Detection
+from casemate.records.event import Event
+from casemate.store.orders import OrderBook
+from casemate.store.pages import PageBook
+from casemate.store.telemetry.opening import new_writer, open_query, open_sink
+from casemate.workflows.config import Config, Loaded
+from casemate.workflows.job import Job, open_workspace
+from casemate.workflows.page import NearLine, now_us
+
+RULES = (
+    RuleTable(when="record-gap", action="coarsen", for_="2h", scope="model"),
+    RuleTable(when="record-gap", action="log"),
+)
+
+
+def hole(writer, sequence, at):
+    return Event(
+        writer=writer, sequence=sequence, at=at, kind="gap", model="digits", lost=3,
+        until=at + 1_000_000, note="the disk was full",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def near(tmp_path):
+    """A near line over an empty record, its parts beside it."""
+    pages = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_POST(self):
+            pages.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    loaded = Loaded(config=Config(), root=tmp_path)
+    channel = ChannelTable(
+        kind="webhook", to=f"http://127.0.0.1:{server.server_address[1]}/", at_least="low"
+    )
+    sink = open_sink(tmp_path / "telemetry", new_writer())
+    with open_workspace(None, loaded) as workspace, Job("guard", loaded, workspace) as job:
+        book = OrderBook(workspace)
+        line = NearLine(
+            open_query(tmp_path / "telemetry"),
+            Watch(),
+            job=job,
+            orders=book,
+            pager=Pager(NotifyTable(channel=(channel,)), PageBook(workspace), secrets={}),
+            policy=GuardTable(rule=RULES),
+        )
+        line.begin(now_us())
+        yield line, sink, job, book, pages
+    sink.close()
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_detection_is_kept_told_once_and_acted_on_once(near):
+    line, sink, job, book, pages = near
+    now = now_us()
+    sink.append([hole(sink.writer, 0, now)])
+    sink.flush()
+    first = line.turn(now)
+    assert [one.rule for one in first.detections] == ["record-gap"]
+    assert [one for one in job.records if isinstance(one, Detection)] == list(first.detections)
+    assert [one.action for one in first.orders] == ["coarsen"]
+    (order,) = first.orders
+    assert order.scope.model == first.detections[0].model
+    assert order.detection == first.detections[0].id
+    assert (order.expires - order.at).total_seconds() == 7200
+    assert book.active(order.at) == (order,)
+    again = line.turn(now + 1_000_000)
+    assert (again.events, again.detections, again.orders) == (0, (), ())
+    sink.append([hole(sink.writer, 1, now + 2_000_000)])
+    sink.flush()
+    line.turn(now + 3_000_000)
+    assert len(book.active(order.at)) == 1, "the same order is not given twice"
+    assert len(pages) <= 1, "one campaign is one page at most"
+
+
+def test_what_is_older_than_an_hour_is_left_to_a_hunt(tmp_path):
+    loaded = Loaded(config=Config(), root=tmp_path)
+    old = now_us() - 2 * 3600 * 1_000_000
+    sink = open_sink(tmp_path / "telemetry", new_writer())
+    sink.append([hole(sink.writer, 0, old), hole(sink.writer, 1, now_us())])
+    sink.flush()
+    with open_workspace(None, loaded) as workspace, Job("guard", loaded, workspace) as job:
+        line = NearLine(
+            open_query(tmp_path / "telemetry"), Watch(), job=job, orders=OrderBook(workspace),
+            pager=None, policy=GuardTable(),
+        )  # fmt: skip
+        line.begin(now_us())
+        assert line.turn(now_us()).events == 1
+    sink.close()
