@@ -154,10 +154,10 @@ def main() -> None:
         crowd = [d for d in guarded.detections if any(p.startswith("user-") for p in d.principals)]
         for found in crowd[:5] if args.verbose else []:
             print(found.rule, found.score, found.bar, found.principals, found.message)
+        ordinary = sum(v for k, v in guarded.asked.items() if k.startswith("user"))
         print(
-            f"{name:16s} ordinary callers: {sum(v for k, v in guarded.asked.items() if k[:4] == 'user')}"
-            f" queries, {len(crowd)} detections, {sum(d.rule in PAGING for d in crowd)} "
-            f"pages; {time.process_time() - start:.0f} CPU s"
+            f"{name:16s} ordinary callers: {ordinary} queries, {len(crowd)} detections, "
+            f"{sum(d.rule in PAGING for d in crowd)} pages; {time.process_time() - start:.0f} CPU s"
         )
     print(f"{'all':16s} {'':24s} {line(every)}")
 

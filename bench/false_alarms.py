@@ -12,6 +12,7 @@ the queries of an attack. The numbers in casemate.detect were chosen on the worl
 from __future__ import annotations
 
 import argparse
+import contextlib
 
 import numpy as np
 from guarded_loop import Guarded, world
@@ -153,7 +154,9 @@ def augmentation(c):
         c.ask(x)
         for k in range(8):
             if c.place.kind == "image":
-                moved = np.roll(x, (int(c.rng.integers(-2, 3)), int(c.rng.integers(-2, 3))), (-2, -1))
+                moved = np.roll(
+                    x, (int(c.rng.integers(-2, 3)), int(c.rng.integers(-2, 3))), (-2, -1)
+                )
                 c.ask(moved * c.rng.uniform(0.8, 1.1))
             else:
                 c.ask(x + c.rng.standard_normal(x.shape) * 0.01 * (k + 1) * c.span)
@@ -260,10 +263,8 @@ def main() -> None:
             for run in range(args.runs):
                 caller = Caller(guarded, f"{client.__name__}-{run}", rng, args.queries, 1)
                 mark = len(guarded.detections)
-                try:
+                with contextlib.suppress(StopIteration):
                     client(caller)
-                except StopIteration:
-                    pass
                 new = [
                     d for d in guarded.detections[mark:]
                     if any(p.startswith(caller.name) for p in d.principals)

@@ -24,9 +24,9 @@ class Account:
     """Counts and running evidence of one principal on one model."""
 
     __slots__ = (
-        "asked", "bases", "began", "broken", "descent", "first", "flips", "labels", "last",
-        "last_at", "length", "longest", "margins", "marked", "near", "norms", "onset", "opening",
-        "principal", "repeats", "run", "run_labels", "search", "since", "spoilt", "steps",
+        "aparts", "asked", "bases", "began", "broken", "descent", "first", "flips", "labels",
+        "last", "last_at", "length", "longest", "margins", "marked", "near", "norms", "onset",
+        "opening", "principal", "repeats", "run", "run_labels", "search", "since", "spoilt", "steps",
         "streams", "sum_length", "sum_square", "turn", "turning",
     )  # fmt: skip
 
@@ -39,7 +39,9 @@ class Account:
         self.labels: dict[int, int] = {}
         self.margins: dict[int, int] = {}
         self.norms: dict[int, int] = {}
-        """Tenths of usual margins and norms that its inputs fall in, repeats left out."""
+        self.aparts: dict[int, int] = {}
+        """Tenths of usual margins, norms and distances that its inputs fall in, without those that
+        repeat an earlier one or nearly do."""
         self.near = self.broken = self.descent = self.search = self.turning = 0.0
         self.onset = 0
         """When the present run of near-duplicates began."""
@@ -60,7 +62,9 @@ class Account:
 
     def count(self, place: Place) -> None:
         """Count an input that is no repeat."""
-        margin, norm, label = place
+        margin, norm, label, apart = place
+        if apart >= 0:
+            self.aparts[apart] = self.aparts.get(apart, 0) + 1
         if margin >= 0:
             self.margins[margin] = self.margins.get(margin, 0) + 1
         if norm >= 0:

@@ -36,8 +36,9 @@ def input_drift(limits: Limits, *, fewest: int, principals: int, shift: float) -
         whole = shifts.tally(place for _, place in model.recent)
         rest = shifts.tally(place for who, place in model.recent if who not in loud)
         usual = (shifts.TENTHS, shifts.TENTHS, shifts.shares(model.baseline.labels))
+        # Not distances: they shrink by themselves, the more inputs a guard remembers.
         names = ("margins", "sizes", "labels")
-        for what, seen, others, then in zip(names, whole, rest, usual, strict=True):
+        for what, seen, others, then in zip(names, whole[:3], rest[:3], usual, strict=True):
             index = min(shifts.index(seen, then), shifts.index(others, then))
             evidence = shifts.evidence(others, then)
             bar = limits.bar(model)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from casemate.detect.streams import Stream
     from casemate.records.event import Event
 
+_TWICE = 0.7
+"""Two tests instead of one: log 2 more."""
 DECLARED = 7.0
 """Extra evidence, in nats, against a client declared to explain or test the model."""
 _CHEAP = 4.0
@@ -33,11 +35,13 @@ def margin_descent(limits: Limits, *, falls: int) -> Rule:
     """
 
     def step(seen: Seen) -> Sighting | None:
-        stream = seen.stream
-        if stream.descent < _CHEAP or stream.falls < falls:
+        stream, account = seen.stream, seen.account
+        # What a client spreads over several guards or bases adds up in its account.
+        best = max(stream.descent, account.descent - _TWICE)
+        if best < _CHEAP or stream.falls < falls:
             return None
         bar = _bar(limits, seen)
-        if stream.descent < bar:
+        if best < bar:
             return None
         who = stream.who()
         fooled = "and the label has turned" if len(stream.labels) > 1 else "and has not turned yet"
@@ -48,7 +52,7 @@ def margin_descent(limits: Limits, *, falls: int) -> Rule:
             f"{stream.falls} times, from a margin of {stream.base_margin or 0:.3g} to "
             f"{stream.best_margin or 0:.3g}, {fooled}.",
             who,
-            stream.descent,
+            best,
             bar,
         )
 
@@ -65,14 +69,15 @@ def boundary_search(limits: Limits, *, flips: int) -> Rule:
 
     def step(seen: Seen) -> Sighting | None:
         stream = seen.stream
-        best = max(stream.search, stream.searches, stream.turning)
+        turning = max(stream.turning, seen.account.turning - _TWICE)
+        best = max(stream.search, stream.searches, turning)
         if best < _CHEAP or stream.flips < flips:
             return None
         bar = _bar(limits, seen) + _TESTS
         if best < bar:
             return None
         who = stream.who()
-        if best == stream.turning:
+        if best == turning:
             how = "starting again from the last input of the other label whenever the label turned"
         else:
             how = "halving the step on the line to the point where the label turns"

@@ -82,7 +82,7 @@ def extraction_natural(limits: Limits, *, fewest: int, shift: float) -> Rule:
     def each(event: Event, account: Account, model: Model) -> Sighting | None:
         if account.fresh % EVERY or account.fresh < fewest or not model.baseline.ready:
             return None
-        if event.purpose is not None or not _covers(account, model):
+        if event.purpose is not None:
             return None
         others = shifts.tally(place for who, place in model.recent if who != account.principal)
         if len({who for who, _ in model.recent if who != account.principal}) < PEERS:
@@ -90,6 +90,8 @@ def extraction_natural(limits: Limits, *, fewest: int, shift: float) -> Rule:
         bar = limits.bar(model)
         found = _unlike(account, model, others, shift)
         if found is None or found.evidence < bar:
+            return None
+        if found.index < _FAR * shift and not _covers(account, model):
             return None
         return Sighting(
             subject=account.principal,
@@ -105,10 +107,14 @@ def extraction_natural(limits: Limits, *, fewest: int, shift: float) -> Rule:
             events=account.ids(),
             score=powers(found.evidence),
             bar=powers(bar),
-            confidence=Confidence.FIRM if found.index >= 4 * shift else None,
+            confidence=Confidence.FIRM if found.index >= _FAR * shift else None,
         )
 
     return Rule(input=each)
+
+
+_FAR = 4
+"""So many times the shift that is called large is enough whatever the labels are."""
 
 
 class _Unlike:
@@ -121,14 +127,15 @@ class _Unlike:
 def _unlike(
     account: Account,
     model: Model,
-    others: tuple[shifts.Counts, shifts.Counts, shifts.Counts],
+    others: tuple[shifts.Counts, ...],
     shift: float,
 ) -> _Unlike | None:
     """Return the way in which they differ most, from the baseline and from the others' present."""
     best: _Unlike | None = None
-    usual = (shifts.TENTHS, shifts.TENTHS, shifts.shares(model.baseline.labels))
-    names = ("margins", "sizes", "labels")
-    seen = (account.margins, account.norms, account.labels)
+    labels = shifts.shares(model.baseline.labels)
+    usual = (shifts.TENTHS, shifts.TENTHS, labels, shifts.TENTHS)
+    names = ("margins", "sizes", "labels", "distances to earlier inputs")
+    seen = (account.margins, account.norms, account.labels, account.aparts)
     for what, counts, then, now in zip(names, seen, usual, others, strict=True):
         if not counts or sum(now.values()) < 100:
             continue

@@ -36,8 +36,9 @@ SPREAD = 20
 """One in so many inputs of the present may be of the same principal."""
 TENTHS = 10
 
-Place = tuple[int, int, int]
-"""Tenths of usual margins and of usual norms, and the label; -1 where not known."""
+Place = tuple[int, int, int, int]
+"""Tenths of usual margins and of usual norms, the label, and the tenth of usual distances to the
+nearest earlier input; -1 where not known."""
 
 
 class Baseline:
@@ -54,7 +55,7 @@ class Baseline:
         """Distance to the nearest earlier input that usual inputs hardly ever fall below."""
         self._aparts: list[float] = []
         self._due = ENOUGH
-        self._cuts: tuple[list[float], list[float]] = ([], [])
+        self._cuts: tuple[list[float], list[float], list[float]] = ([], [], [])
 
     def add(self, m: Measures) -> None:
         """Count one usual input, until there are enough for good."""
@@ -74,17 +75,18 @@ class Baseline:
 
     def _settle(self) -> None:
         self._due = min(KEPT, 2 * self.seen)
-        self._cuts = _cuts(self.margins), _cuts(self.norms)
+        self._cuts = _cuts(self.margins), _cuts(self.norms), _cuts(self._aparts)
         if len(self._aparts) >= ENOUGH:
             self.apart = CROWDED * sorted(self._aparts)[int(APART * len(self._aparts))]
 
     def place(self, m: Measures) -> Place:
         """Return where an input stands among the usual ones."""
-        margins, norms = self._cuts
+        margins, norms, aparts = self._cuts
         return (
             bisect_left(margins, m.margin) if margins and m.margin is not None else -1,
             bisect_left(norms, m.norm) if norms and m.norm is not None else -1,
             -1 if m.label is None else m.label,
+            bisect_left(aparts, m.delta) if aparts and m.delta else -1,
         )
 
     @property

@@ -1,7 +1,7 @@
 """How far inputs differ from what is usual: of one principal, or of everybody.
 
-Margins and norms are counted in tenths of the usual ones, labels as they are. `evidence` is exact
-for independent inputs (a mixture over all other distributions, Krichevsky and Trofimov 1981);
+Margins, norms and distances are counted in tenths of the usual ones, labels as they are.
+`evidence` is exact for independent inputs (a mixture over all other distributions, Krichevsky and Trofimov 1981);
 `index` says how large a shift is, whatever the number of inputs.
 """
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 Counts = dict[int, int]
 
 
-def tally(places: Iterable[Place]) -> tuple[Counts, Counts, Counts]:
-    """Count margins, norms and labels; what is not known is left out."""
-    counted: tuple[Counts, Counts, Counts] = ({}, {}, {})
+def tally(places: Iterable[Place]) -> tuple[Counts, Counts, Counts, Counts]:
+    """Count margins, norms, labels and distances; what is not known is left out."""
+    counted: tuple[Counts, Counts, Counts, Counts] = ({}, {}, {}, {})
     for place in places:
         for counts, value in zip(counted, place, strict=True):
             if value >= 0:
