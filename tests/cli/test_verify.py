@@ -67,7 +67,10 @@ def test_a_proof_is_written_and_verified(made, tmp_path, capsys):
     code, text = verify(capsys, made.folder, "--prove", f"{WRITER[:-1]}1:4")
     assert code == 0
     proof = tmp_path / "proof.json"
-    proof.write_text(text)
+    assert verify(capsys, made.folder, "--prove", f"{WRITER[:-1]}1:4", "-o", proof) == (0, "")
+    assert proof.read_text() == text
+    nowhere = tmp_path / "no" / "where"
+    assert verify(capsys, made.folder, "--prove", f"{WRITER[:-1]}1:4", "-o", nowhere)[0] == 2
     code, said = verify(capsys, proof, "--public-key", made.public)
     assert code == 0
     assert said == f"whole: event {WRITER[:-1]}1:4 by user-4 is in the log\n"

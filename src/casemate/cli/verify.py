@@ -38,6 +38,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--prove", metavar="ID", help="write the proof that event WRITER:SEQUENCE is in the log"
     )
+    parser.add_argument(
+        "-o", "--output", type=options.path, metavar="FILE", help="write the proof there"
+    )
     parser.add_argument("--json", action="store_true", help="write the result as JSON")
     options.add_quiet(parser)
     parser.set_defaults(run=run)
@@ -49,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from casemate.workflows import verifying
 
     if args.prove is not None:
-        print(verifying.prove_event(args.path, args.prove).decode(), end="")
-        return 0
+        return _prove(verifying.prove_event(args.path, args.prove), args.output)
     if args.path.is_file():
         return _proof(args.path, args.public_key)
     with terminal.progress(args.quiet) as progress:
@@ -66,6 +68,19 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(found)
     return _CODE[found.answer]
+
+
+def _prove(proof: bytes, output: Path | None) -> int:
+    from casemate.errors import UsageError
+
+    if output is None:
+        print(proof.decode(), end="")
+        return 0
+    try:
+        output.write_bytes(proof)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
+    return 0
 
 
 def _proof(path: Path, public_key: Path | None) -> int:

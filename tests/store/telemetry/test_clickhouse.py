@@ -53,6 +53,7 @@ def test_events_come_back_as_they_went_in(sent, query):
 
 def test_filters(sent, query):
     both = sorted(sent[0] + sent[1], key=lambda e: e.at)
+    cluster = both[7].measures.cluster
     for wanted, test in (
         (Filter(principal="user-3"), lambda e: e.principal == "user-3"),
         (Filter(since=START + 5000, until=START + 9000), lambda e: 5000 <= e.at - START < 9000),
@@ -60,10 +61,7 @@ def test_filters(sent, query):
         (Filter(kinds=("gap",)), lambda e: False),
         (Filter(model="other"), lambda e: False),
         (Filter(model=""), lambda e: False),
-        (
-            Filter(cluster=both[7].measures.cluster),
-            lambda e: e.measures.cluster == both[7].measures.cluster,
-        ),
+        (Filter(cluster=cluster), lambda e: e.measures.cluster == cluster),
     ):
         assert list(query.scan(wanted)) == [e for e in both if test(e)]
     assert list(query.scan(Filter(limit=5))) == both[:5]
