@@ -1,14 +1,15 @@
-"""Square and HopSkipJump against their peers at equal evaluations, on the small pair.
+"""Black-box attacks against their peers at equal evaluations, on the small pair.
 
     python bench/blackbox_peers.py [--model at] [--attack hopskipjump-l2] [--images 500]
         [--queries 1000] [--repeats 5]
 
 Every library attacks the same images, the ones the model has right, with the same weights, one
 thread, and at most `--queries` rows per image. Peers live in .venvs/peers-attacks, made by
-attacks_white_box.py; the repairs they need are in REPAIRS and printed. HopSkipJump of the peers has
-no cap of its own: the model stops answering at the cap, and the nearest adversarial image of all it
-was asked about until then counts for them. Runs take turns; the least CPU time of the repeats
-counts. `ratio` is a peer's figure over ours: above 1 is in our favour.
+attacks_white_box.py; the repairs they need are in REPAIRS and printed. The peers' attacks on
+labels, and their SimBA, have no cap of their own: the model stops answering at the cap, and the
+nearest adversarial image of all it was asked about until then counts for them. An attack no peer
+has stands there alone. Runs take turns; the least CPU time of the repeats counts. `ratio`
+is a peer's figure over ours: above 1 is in our favour.
 """
 
 from __future__ import annotations
@@ -31,15 +32,27 @@ PLAN = {
     "square-l2": ["casemate", "autoattack", "torchattacks", "ART"],
     "hopskipjump-l2": ["casemate", "foolbox", "ART"],
     "hopskipjump-linf": ["casemate", "foolbox", "ART"],
+    "boundary-l2": ["casemate", "foolbox", "ART"],
+    "geoda-l2": ["casemate", "ART"],
+    "sign-opt-l2": ["casemate", "ART"],
+    "simba-l2": ["casemate", "ART"],
+    "nes-linf": ["casemate"],
+    "nes-l2": ["casemate"],
+    "rays-linf": ["casemate"],
+    "surfree-l2": ["casemate"],
 }
 RADIUS = {"linf": EPS, "l2": 1.5}
 FEW = 100
-"""Images for HopSkipJump."""
+"""Images for attacks on labels."""
+RADIAL = ("square", "simba", "nes")
 REPAIRS = {
-    "foolbox": "HopSkipJump: started, one by one, from the first of test images 1000-1199 that is "
-    "predicted as another class (its own start fails for the whole batch); capped by the model",
-    "ART": "HopSkipJump: inputs cast to float32, the same starts, one image at a time, capped by "
-    "the model; Square: 42 % of the iterations, as each asks 2.4 questions",
+    "foolbox": "HopSkipJump, Boundary: started, one by one, from the first of test images "
+    "1000-1199 that is predicted as another class (its own start fails for the whole batch); "
+    "capped by the model",
+    "ART": "attacks on labels, and SimBA: inputs cast to float32, one image at a time, capped by "
+    "the model, HopSkipJump and Boundary with the same starts; Square: 42 % of the iterations, as "
+    "each asks 2.4 questions; SimBA: DCT over 14 frequencies, steps of 0.2, as ours; GeoDA: "
+    "numpy.mat put back, which NumPy 2 removed",
 }
 
 
@@ -81,21 +94,23 @@ class Capped(torch.nn.Module):
 
 def ours(attack: str, net, x, y, queries: int):
     from casemate.attack.run import run
+    from casemate.catalog import loader
+    from casemate.catalog.entries import Attack
     from casemate.records.target import Target
     from casemate.targets.data import Data
     from casemate.targets.settings import Settings
     from casemate.targets.torch import wrap
 
-    name, norm = attack.split("-")
+    name, norm = attack.rsplit("-", 1)
     data = Data(x.numpy(), y.numpy(), 0.0, 1.0, (), Target(kind="dataset", uri="bench"), None)
     model = wrap(
         net, Target(kind="model", uri="bench"), Settings(bounds=(0.0, 1.0), sample=data.x[:8])
     )
-    params = {"norm": norm}
-    if name == "square":
-        params |= {"eps": RADIUS[norm], "steps": queries}
-    else:
-        params |= {"steps": 1000}
+    known = loader.entry("attacks", f"evasion-{name}", Attack).params
+    params = {"norm": norm} if "norm" in known else {}
+    params["steps"] = queries
+    if name in RADIAL:
+        params["eps"] = RADIUS[norm]
     trial = run(model, data, f"evasion-{name}", params=params, budget=queries, seed=0)
     away = [o.distance if o.success else float("inf") for o in trial.outcomes]
     return away, trial.cost.cpu_s, trial.cost.forward, max(o.queries for o in trial.outcomes)
@@ -152,7 +167,7 @@ def peer_square(library: str, norm: str, net, x, y, queries: int):
     return away.tolist(), cpu, rows[0], queries
 
 
-def peer_hopskipjump(library: str, norm: str, net, x, y, queries: int, look: bool):
+def peer_capped(library: str, name: str, norm: str, net, x, y, queries: int, look: bool):
     data, _ = pair()
     pool = data.test_x[1000:1200]
     with torch.no_grad():
@@ -164,29 +179,58 @@ def peer_hopskipjump(library: str, norm: str, net, x, y, queries: int, look: boo
         import foolbox as fb
 
         model = fb.PyTorchModel(capped, bounds=(0, 1), device="cpu")
-        tool = fb.attacks.HopSkipJumpAttack(steps=64, constraint=norm, max_gradient_eval_steps=1000)
+        tool = {
+            "hopskipjump": lambda: fb.attacks.HopSkipJumpAttack(
+                steps=64, constraint=norm, max_gradient_eval_steps=1000
+            ),
+            "boundary": lambda: fb.attacks.BoundaryAttack(steps=queries),
+        }[name]()
         with contextlib.suppress(Stop):
             tool.run(model, x, fb.criteria.Misclassification(y), starting_points=starts)
     else:
-        from art.attacks.evasion import HopSkipJump
-        from art.estimators.classification import BlackBoxClassifier
+        from art.attacks.evasion import BoundaryAttack, GeoDA, HopSkipJump, SignOPTAttack, SimBA
+        from art.estimators.classification import BlackBoxClassifier, PyTorchClassifier
 
         def predict(a):
             z = capped(torch.as_tensor(np.asarray(a, np.float32)))
             return np.eye(10, dtype=np.float32)[z.argmax(1).numpy()]
 
         model = BlackBoxClassifier(predict, (1, 28, 28), 10, clip_values=(0, 1))
+        if name in ("geoda", "simba"):  # these want a network, and ask it no gradient
+            model = PyTorchClassifier(
+                torch.nn.Sequential(capped, torch.nn.Softmax(1)), torch.nn.CrossEntropyLoss(),
+                (1, 28, 28), 10, clip_values=(0, 1), device_type="cpu",
+            )  # fmt: skip
+        np.mat = np.asmatrix  # noqa: NPY201 - ART 1.20.1 asks for it
+        order, quiet = 2 if norm == "l2" else np.inf, {"verbose": False}
         for i in range(len(y)):
             capped.one = i
-            tool = HopSkipJump(
-                model, batch_size=256, norm=2 if norm == "l2" else np.inf, max_iter=64,
-                max_eval=1000, init_eval=100, verbose=False,
-            )  # fmt: skip
+            tool = {
+                "hopskipjump": lambda: HopSkipJump(
+                    model, batch_size=256, norm=order, max_iter=64, max_eval=1000, init_eval=100,
+                    **quiet,
+                ),
+                "boundary": lambda: BoundaryAttack(
+                    model, targeted=False, max_iter=queries, **quiet
+                ),
+                "geoda": lambda: GeoDA(model, norm=order, max_iter=queries, **quiet),
+                "sign-opt": lambda: SignOPTAttack(
+                    model, targeted=False, query_limit=queries, k=100, **quiet
+                ),
+                "simba": lambda: SimBA(
+                    model, attack="dct", epsilon=0.2, max_iter=queries, freq_dim=14, **quiet
+                ),
+            }[name]()  # fmt: skip
             label = np.eye(10)[y[i : i + 1].numpy()]
+            given = starts[i : i + 1].numpy()
+            more = {"x_adv_init": given} if name in ("hopskipjump", "boundary") else {}
             with contextlib.suppress(Stop):
-                tool.generate(x[i : i + 1].numpy(), y=label, x_adv_init=starts[i : i + 1].numpy())
+                tool.generate(x[i : i + 1].numpy(), y=label, **more)
     cpu = time.process_time() - start
-    return capped.best.tolist(), cpu, int(capped.asked.sum()), int(capped.asked.max())
+    best = capped.best.tolist()
+    if name in RADIAL:
+        best = [away if away <= RADIUS[norm] else float("inf") for away in best]
+    return best, cpu, int(capped.asked.sum()), int(capped.asked.max())
 
 
 def serve() -> None:
@@ -198,7 +242,7 @@ def serve() -> None:
         ask = json.loads(line)
         net = nets[ask["model"]].eval()
         x, y = chosen(data, net, ask["images"])
-        name, norm = ask["attack"].split("-")
+        name, norm = ask["attack"].rsplit("-", 1)
         torch.manual_seed(0)
         np.random.seed(0)  # noqa: NPY002 - ART draws from the global generator
         try:
@@ -209,7 +253,9 @@ def serve() -> None:
             elif name == "square":
                 got = peer_square(ask["library"], norm, net, x, y, ask["queries"])
             else:
-                got = peer_hopskipjump(ask["library"], norm, net, x, y, ask["queries"], ask["look"])
+                got = peer_capped(
+                    ask["library"], name, norm, net, x, y, ask["queries"], ask["look"]
+                )
             said = dict(zip(("away", "cpu", "rows", "most"), got, strict=True))
         except Exception as error:
             said = {"error": f"{type(error).__name__}: {error}"[:200]}
@@ -232,7 +278,7 @@ class Worker:
 def figure(attack: str, away: list[float]) -> tuple[float, str]:
     got = np.array(away)
     lost = int(np.isinf(got).sum())
-    if attack.startswith("square"):
+    if attack.startswith(RADIAL):
         return lost, f"{lost} of {len(got)} hold"
     median = float(np.quantile(got, 0.5, method="lower"))
     return median, f"median {median:.4f} mean {got[np.isfinite(got)].mean():.4f} failed {lost}"

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from casemate.attack.course import Course
 from casemate.attack.domain import Domain
 from casemate.attack.evasion import answers, inputs
 from casemate.attack.extraction.teacher import Teacher
 from casemate.attack.measure import share
 from casemate.catalog import loader
-from casemate.errors import BudgetSpent, TargetError, UsageError
-from casemate.records.make import make, new_id
-from casemate.records.trial import Cost, Series, Trial
+from casemate.errors import UsageError
+from casemate.records.trial import Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from casemate.catalog.entries import Attack
-    from casemate.records.trial import Param
+    from casemate.records.trial import Param, Trial
     from casemate.targets.data import Data
 
 FEWEST = 10
@@ -95,27 +95,23 @@ def run(
 
     teacher = Teacher(model, total, deadline=deadline, tick=tick)
     domain = Domain(chosen.lower, chosen.upper, tuple(data.columns))
-    wall, cpu = time.perf_counter(), time.process_time()
     points: list[tuple[float, float]] = []
     agree = right = None
-    learner, state = "", "complete"
-    notes = [*chosen.notes, f"the attacker had {len(own)} inputs like those attacked, unlabelled"]
-    try:
+    learner = ""
+    course = Course(
+        [*chosen.notes, f"the attacker had {len(own)} inputs like those attacked, unlabelled"]
+    )
+    with course:
         for copy in loader.load(entry)(teacher, chosen.x[own], domain, rng=rng, **params):
             said = copy.student(x).argmax(axis=1)
             agree, right, learner = said == clean.label, said == y, copy.learner
             points.append((float(copy.queries), float(agree.mean())))
         if deadline is not None and time.monotonic() >= deadline:
-            state, notes = "budget-spent", [*notes, "stopped at its deadline"]
-    except BudgetSpent as spent:
-        state, notes = "budget-spent", [*notes, str(spent)]
-    except KeyboardInterrupt:
-        state = "interrupted"
-        notes.append("interrupted; what was found until then is kept")
-    except TargetError as error:
-        state, notes = "failed", [*notes, f"the target failed: {error}"]
+            course.end("budget-spent", "stopped at its deadline")
     if learner:
-        notes.append(f"the copy is of the kind '{learner}', chosen by its agreement in training")
+        course.notes.append(
+            f"the copy is of the kind '{learner}', chosen by its agreement in training"
+        )
     n = len(y)
     measures = (
         share("fidelity", 0, 0) if agree is None else share("fidelity", int(agree.sum()), n),
@@ -127,30 +123,18 @@ def run(
     curve = Series(
         name="fidelity-against-queries", x_name="queries", y_name="fidelity", points=tuple(points)
     )
-    return make(
-        Trial,
-        id=new_id("trial"),
-        attack=entry.id,
-        family="extraction",
-        target=model.target,
-        data=data.target,
+    return course.trial(
+        entry,
+        model,
+        data,
+        forward=teacher.asked,
+        queries=teacher.asked,
         params=params,
         seed=seed,
         budget=budget,
-        norm=None,
-        eps=None,
         inputs=len(held),
         clean=share("accuracy", int((clean.label == y).sum()), len(y)),
         robust=None,
-        cost=make(
-            Cost,
-            forward=teacher.asked,
-            queries=teacher.asked,
-            wall_s=time.perf_counter() - wall,
-            cpu_s=time.process_time() - cpu,
-        ),
         measures=measures,
         series=(curve,) if points else (),
-        state=state,
-        notes=tuple(notes),
     )

@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from casemate.attack.course import Course
 from casemate.attack.evasion import inputs
 from casemate.attack.measure import share
 from casemate.attack.poisoning.label_flip import CHOICES, FEWEST_FOLDS, SHARES, Retrained
 from casemate.attack.poisoning.training import trainer
 from casemate.catalog import loader
-from casemate.errors import BudgetSpent, TargetError, UsageError
-from casemate.records.make import make, new_id
-from casemate.records.trial import Cost, Measure, Series, Trial
+from casemate.errors import BudgetSpent, UsageError
+from casemate.records.make import make
+from casemate.records.trial import Measure, Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from casemate.attack.poisoning.training import Train
     from casemate.catalog.entries import Attack
-    from casemate.records.trial import Param
+    from casemate.records.trial import Param, Trial
     from casemate.targets.capabilities import Array, Ints
     from casemate.targets.data import Data
 
@@ -89,68 +90,48 @@ def run(
             progress(entry.id, min(done[0], total), total)
         return made
 
-    wall, cpu = time.perf_counter(), time.process_time()
     found: list[Retrained] = []
-    state, notes = "complete", list(chosen.notes)
+    course = Course(chosen.notes)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
-    try:
-        flips: Callable[..., Any] = loader.load(entry)
-        typed: Train = counted
+    flips: Callable[..., Any] = loader.load(entry)
+    typed: Train = counted
+    with course:
         for result in flips(typed, x, y, rng=rng, **params):
             found += [result]
-    except BudgetSpent as spent:
-        state, notes = "budget-spent", [*notes, str(spent)]
-    except KeyboardInterrupt:
-        state = "interrupted"
-        notes.append("interrupted; what was found until then is kept")
-    except TargetError as error:
-        if not found:
-            raise
-        state, notes = "failed", [*notes, str(error)]
+    if course.fault is not None and not found:
+        raise course.fault
     rates = [round(part * rate, 9) for part in SHARES]
     folds = _whole_folds(found)
     by_rate = [_pooled(found, part, folds) for part in rates]
     clean, robust = by_rate[0], by_rate[-1]
     n = len(clean)
-    notes.append(
+    course.notes.append(
         f"trained {done[0]} times on {1 - 1 / max(FEWEST_FOLDS, repeats):.0%} of the rows given, "
         "with the user's own code; clean accuracy is that of training without flips"
     )
     if found:
-        notes.append(f"labels to flip were chosen by '{found[-1].choice}'")
-    if n == 0 and state == "complete":
-        state = "failed"
+        course.notes.append(f"labels to flip were chosen by '{found[-1].choice}'")
+    if n == 0 and course.state == "complete":
+        course.state = "failed"
     drops = [
         _drop("accuracy-drop" if part == 1 else f"accuracy-drop-at-{part * rate:g}", clean, right)
         for part, right in zip(SHARES[:0:-1], by_rate[:0:-1], strict=True)
     ]
     points = tuple((at, float(right.mean())) for at, right in zip(rates, by_rate, strict=True) if n)
     curve = Series(name="accuracy-against-rate", x_name="rate", y_name="accuracy", points=points)
-    return make(
-        Trial,
-        id=new_id("trial"),
-        attack=entry.id,
-        family="poisoning",
-        target=model.target,
-        data=data.target,
+    return course.trial(
+        entry,
+        model,
+        data,
+        forward=sum(len(result.right) for result in found),
         params=params,
         seed=seed,
         budget=budget,
-        norm=None,
-        eps=None,
         inputs=n,
         clean=share("accuracy", int(clean.sum()), n),
         robust=share("accuracy", int(robust.sum()), n),
-        cost=make(
-            Cost,
-            forward=sum(len(result.right) for result in found),
-            wall_s=time.perf_counter() - wall,
-            cpu_s=time.process_time() - cpu,
-        ),
         measures=tuple(drops),
         series=(curve,) if points else (),
-        state=state,
-        notes=tuple(notes),
     )
 
 
