@@ -151,6 +151,8 @@ class ClickHouseSink:
             wanted, attempt = self._next, self._attempts
             self._hurry.set()
             while self._kept < wanted and not (self.trouble and self._attempts > attempt + 1):
+                if not self._thread.is_alive():
+                    raise StoreError("events are no longer taken: the sink has stopped")
                 self._wake.set()
                 self._done.wait(1.0)
             if self._kept < wanted:
@@ -206,7 +208,7 @@ class ClickHouseSink:
             try:
                 if events:
                     self._client.insert_arrow(TABLE, table([row(one) for one in events]))
-            except Exception as error:  # noqa: BLE001 - the client and its transport raise anything
+            except _failures() as error:
                 with self._lock:
                     self.trouble = _line(error)
                     self._attempts += 1
@@ -374,6 +376,17 @@ def _required() -> frozenset[str]:
             if field.default is not None:
                 found.add(field.name)
     return frozenset(found)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what an insert may raise: the client's own, its transport's, Arrow's."""
+    import clickhouse_connect.driver.exceptions as failures
+    import pyarrow as pa
+
+    return (
+        failures.Error, pa.ArrowException, OSError, ArithmeticError, LookupError, RuntimeError,
+        TypeError, ValueError,
+    )  # fmt: skip
 
 
 def _line(error: Exception) -> str:
