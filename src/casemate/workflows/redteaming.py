@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], None]
 
+_SETTLE = 1.0
+"""Seconds until the last events of an attack are on record."""
 _PATIENCE = 20.0
 """Seconds the near-line rules are given to say something after an attack has ended."""
 
@@ -254,6 +256,7 @@ def _attacks(
         if progress:
             progress(attack, number, len(plan.attacks))
         who = f"redteam-{job.run.id[-6:]}-{attack}"
+        known = who if plan.principal else None  # without a header all callers are one
         begun = time.time_ns() // 1000
         refuse(signed.scope, plan.target, attack, datetime.now(UTC), spent)
         with users.asking(plan.data, plan.label):
@@ -272,7 +275,7 @@ def _attacks(
         if trial is None:
             continue
         spent += trial.cost.queries
-        events, found = _look(job, workspace_of(job), telemetry, who, begun, trial)
+        events, found = _look(job, workspace_of(job), telemetry, known, begun, trial)
         after = None
         if plan.after is not None:
             refuse(signed.scope, plan.after, attack, datetime.now(UTC), spent)
@@ -285,7 +288,8 @@ def _attacks(
         answered: tuple[str, ...] = ()
         enforced = telemetry_after or telemetry
         if plan.after is not None and enforced is not None:
-            answered = _answers(_events(enforced, job.run.id, f"{who}-after", begun))
+            time.sleep(_SETTLE)
+            answered = _answers(_events(enforced, job.run.id, known and f"{known}-after", begun))
         seen = Seen(
             sent=trial.cost.queries,
             logged=None if telemetry is None else len(events),
@@ -403,7 +407,7 @@ def _look(
     job: Job,
     workspace: Workspace,
     telemetry: EventQuery | None,
-    who: str,
+    who: str | None,
     begun: int,
     trial: Trial,
 ) -> tuple[list[Event], list[Detection]]:
@@ -411,7 +415,7 @@ def _look(
     end = time.monotonic() + _PATIENCE
     while True:
         events = _events(telemetry, job.run.id, who, begun)
-        mine = {one.principal for one in events} | {who}
+        mine = {one.principal for one in events}
         found = [one for one in detections(workspace, begun) if mine & set(one.principals)]
         whole = telemetry is None or len(events) >= trial.cost.queries
         if (whole and found) or time.monotonic() > end:
@@ -419,7 +423,7 @@ def _look(
         time.sleep(0.25)
 
 
-def _events(telemetry: EventQuery | None, mark: str, who: str, begun: int) -> list[Event]:
+def _events(telemetry: EventQuery | None, mark: str, who: str | None, begun: int) -> list[Event]:
     from casemate.store.telemetry.sink import Filter
 
     if telemetry is None:
@@ -427,7 +431,7 @@ def _events(telemetry: EventQuery | None, mark: str, who: str, begun: int) -> li
     return [
         one
         for one in telemetry.scan(Filter(since=begun))
-        if one.marked == mark and (one.principal == who or not one.principal.startswith("redteam-"))
+        if one.marked == mark and who in (None, one.principal)
     ]
 
 
