@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 MLSERVER = HERE.parent / ".venvs" / "mlserver" / "bin" / "mlserver"
-ATTACKS = ("evasion-hopskipjump", "evasion-square", "evasion-nes", "extraction-surrogate")
+ATTACKS = ("evasion-hopskipjump", "evasion-square", "evasion-nes")
 SCOPE = """\
 version = 1
 name = "digit reader on loopback"
@@ -54,18 +54,19 @@ def main(folder: Path, budget: int = 2400) -> int:
         guard = ("guard", "--upstream", f"http://127.0.0.1:{upstream}", "--admin", "none")
         with (
             _guard(folder, environment, observe, *guard),
-            _guard(folder, environment, enforce, *guard, "--enforce"),
+            # With a workspace of its own: it has not seen each attack once already.
+            _guard(folder, environment, enforce, *guard, "--enforce", "--store", "enforcing"),
         ):
             words = [
                 "redteam", "--scope", "scope.toml", "--budget", str(budget),
                 "--target", f"http+oip://127.0.0.1:{observe}/v2/models/digits",
                 "--after", f"http+oip://127.0.0.1:{enforce}/v2/models/digits",
+                "--after-telemetry", "enforcing/telemetry",
                 "--format", "html", "--output", "redteam.html",
             ]  # fmt: skip
             for attack in ATTACKS:
                 words += ["--attack", attack]
             code = _casemate(folder, environment, *words)
-        _casemate(folder, environment, "verify", ".casemate/telemetry")
     return code
 
 
