@@ -1,4 +1,4 @@
-"""The quick reader of numbers agrees with the careful one, bit for bit, or leaves the work to it."""
+"""The quick reader of numbers agrees with the careful one bit for bit, or leaves the work to it."""
 
 import json
 import random
@@ -109,7 +109,7 @@ def mutate(body, rng):
         if kind == 0 and out:
             del out[min(at, len(out) - 1)]
         elif kind == 1:
-            out.insert(at, rng.choice(b"[]-+.,eE0123456789 \t\n\"ntx\x00\xff"))
+            out.insert(at, rng.choice(b'[]-+.,eE0123456789 \t\n"ntx\x00\xff'))
         elif out:
             out[min(at, len(out) - 1)] = rng.choice(b"[]-+.,eE0123456789 ntu{}")
     return bytes(out)

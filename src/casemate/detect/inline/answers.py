@@ -69,8 +69,9 @@ def precision(value: float) -> float:
     """Return the bits of a score as written: digits after the point, up to 23 bits."""
     if value == int(value):
         return 0.0
-    digits = len(repr(float(np.float32(value))).partition(".")[2].partition("e")[0])
-    return min(MOST_BITS, digits * math.log2(10.0))
+    written, _, power = str(np.float32(value)).partition("e")
+    digits = len(written.partition(".")[2]) - int(power or 0)
+    return min(MOST_BITS, max(0, digits) * math.log2(10.0))
 
 
 def surprise(count: int, total: int, classes: int) -> float:

@@ -2,8 +2,9 @@
 
 Marks lead to candidates through a set-associative table (a bucket keeps its newest sixteen), the
 candidates' sketches say how far they are, and linked inputs form clusters. A ring of `capacity`
-inputs; the oldest leaves. Repeats are not stored again, and of a cluster that grows beyond CROWD
-only every eighth input takes a new place, so that one campaign cannot flush everybody's history.
+inputs; the oldest leaves. Repeats are not stored again, and of a cluster that grows beyond 64
+only every eighth input takes a new place, beyond 512 every 64th, so that one campaign cannot flush
+everybody's history.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 WAYS = 16
 FAMILIES = 4
-CROWD = 64
 LINKED = 0.5
 """`near` from which on an input belongs to the nearest one's cluster."""
 # Columns of the table of clusters.
@@ -257,7 +257,7 @@ def nearer(
 
 @kernel
 def cosine(a: Any, b: Any, c: Any, size: int) -> float:
-    """Return the cosine between the steps b -> a and c -> b; NaN where one of them is no step."""
+    """Return the cosine between the steps b -> a and c -> b; NaN where rounding would tell."""
     dot = 0.0
     one = 0.0
     two = 0.0
@@ -267,7 +267,7 @@ def cosine(a: Any, b: Any, c: Any, size: int) -> float:
         dot += now * then
         one += now * now
         two += then * then
-    if one == 0.0 or two == 0.0:
+    if min(one, two) <= 2.5 * size:
         return float(np.nan)
     return float(min(1.0, max(-1.0, dot / np.sqrt(one * two))))
 
@@ -399,7 +399,12 @@ def enter(
             numbers[3] = cosine(sketch, sketches[last], sketches[then], shape[0])
         if exact[found] == marks[0]:
             place = found
-        elif state[row, 0] > 64 and state[row, 0] % 8 != 0 and then >= 0 and then != found:
+        elif (
+            state[row, 0] > 64
+            and state[row, 0] % (8 if state[row, 0] < 512 else 64) != 0
+            and then >= 0
+            and then != found
+        ):
             place = then
     whole[2] = 1 if row < 0 else state[row, 0]
     if found < 0 or place != found:

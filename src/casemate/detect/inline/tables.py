@@ -30,6 +30,8 @@ DIMS = 8
 """Columns a coarse hash reads, at most."""
 LEARN_AT = (8, 64, 512)
 """Rows after which the columns' scales are learned anew; then they stay."""
+FEWEST = 20
+"""Principals whose rows must be there before it is learned how far rows lie apart."""
 FLOOR = 0.1
 """A column's scale is at least this share of its median magnitude: an attack that comes before any
 other traffic must not be taken for the columns' natural spread."""
@@ -106,8 +108,8 @@ def apart_of(z: npt.NDArray[np.float64], whose: Sequence[int] | None = None) -> 
 
     Args:
         z: Rows (n, d) in units of their columns' spread.
-        whose: Principal of each row: rows of one and the same are not compared, as an attack's
-            would pass for natural neighbours.
+        whose: Principal of each row: rows of one and the same are not compared, and every
+            principal counts alike, as an attack's would pass for natural neighbours.
     """
     z = np.clip(z, -31.0, 31.0)
     nearest = np.full(len(z), np.inf)
@@ -118,8 +120,14 @@ def apart_of(z: npt.NDArray[np.float64], whose: Sequence[int] | None = None) -> 
         d = np.sqrt(np.mean(apart**2, axis=2))
         d[(d == 0) | (owners[start:stop, None] == owners[None])] = np.inf
         nearest[start:stop] = d.min(1)
-    nearest = nearest[np.isfinite(nearest)]
-    return float(np.percentile(nearest, 1)) if len(nearest) >= 50 else None
+    there = np.isfinite(nearest)
+    nearest, owners = nearest[there], owners[there]
+    _, place, rows = np.unique(owners, return_inverse=True, return_counts=True)
+    if len(nearest) < 50 or len(rows) < FEWEST:
+        return None
+    order = np.argsort(nearest)
+    weight = np.cumsum(1.0 / rows[place[order]])
+    return float(nearest[order][np.searchsorted(weight, 0.01 * weight[-1])])
 
 
 class Tables:
@@ -156,7 +164,7 @@ class Tables:
                 minlength=keyed.PRINT,
             )
             sketch[:] = narrow(folded * np.sqrt(keyed.PRINT / len(row)) * 1024.0)
-        return Print(marks, sketch, np.ones(2, np.float32), float(np.abs(row).mean()), 0)
+        return Print(marks, sketch, np.ones(2, np.float32), float(np.abs(row / len(row)).sum()), 0)
 
     def _plan(self, d: int) -> tuple[Any, Any, Any, Any]:
         found = self._plans.get(d)
