@@ -25,9 +25,9 @@ class Account:
 
     __slots__ = (
         "aparts", "asked", "bases", "began", "broken", "descent", "first", "flips", "labels",
-        "last", "last_at", "length", "longest", "margins", "marked", "near", "norms", "onset",
-        "opening", "principal", "repeats", "run", "run_labels", "search", "since", "spoilt", "steps",
-        "streams", "sum_length", "sum_square", "turn", "turning",
+        "last", "last_at", "length", "longest", "look", "margins", "marked", "near", "norms",
+        "onset", "opening", "principal", "repeats", "run", "run_labels", "search", "since",
+        "spoilt", "steps", "streams", "sum_length", "sum_square", "turn", "turning",
     )  # fmt: skip
 
     def __init__(self, principal: str, marked: str | None, at: int) -> None:
@@ -48,6 +48,8 @@ class Account:
         self.since = 0
         """Near-duplicates in that run."""
         self.sum_length = self.sum_square = 0.0
+        self.look = 0
+        """Different inputs at which all of them together are looked at next."""
         self.longest = 0
         """Near-duplicates around the base that got most of them."""
         self.opening: list[tuple[str, int]] = []

@@ -27,18 +27,15 @@ def input_drift(limits: Limits, *, fewest: int, principals: int, shift: float) -
     def tick(now: int, model: Model) -> Iterable[Sighting]:
         if len(model.recent) < fewest or not model.baseline.ready:
             return
-        by: dict[str, int] = {}
-        for who, _ in model.recent:
-            by[who] = by.get(who, 0) + 1
+        by = model.callers
         if len(by) < principals:
             return
         loud = set(sorted(by, key=lambda who: -by[who])[:3])
-        whole = shifts.tally(place for _, place in model.recent)
         rest = shifts.tally(place for who, place in model.recent if who not in loud)
         usual = (shifts.TENTHS, shifts.TENTHS, shifts.shares(model.baseline.labels))
         # Not distances: they shrink by themselves, the more inputs a guard remembers.
         names = ("margins", "sizes", "labels")
-        for what, seen, others, then in zip(names, whole[:3], rest[:3], usual, strict=True):
+        for what, seen, others, then in zip(names, model.present[:3], rest[:3], usual, strict=True):
             index = min(shifts.index(seen, then), shifts.index(others, then))
             evidence = shifts.evidence(others, then)
             bar = limits.bar(model)

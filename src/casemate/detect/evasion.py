@@ -43,6 +43,8 @@ def margin_descent(limits: Limits, *, falls: int) -> Rule:
         bar = _bar(limits, seen)
         if best < bar:
             return None
+        if stream.descent < bar:
+            return _spread(account, best, bar, "go back to the best so far to weaken the label")
         who = stream.who()
         fooled = "and the label has turned" if len(stream.labels) > 1 else "and has not turned yet"
         return _sighting(
@@ -76,8 +78,11 @@ def boundary_search(limits: Limits, *, flips: int) -> Rule:
         bar = _bar(limits, seen) + _TESTS
         if best < bar:
             return None
+        if max(stream.search, stream.searches, stream.turning) < bar:
+            how = "start again from the last input of the other label"
+            return _spread(seen.account, best, bar, how)
         who = stream.who()
-        if best == turning:
+        if best == stream.turning:
             how = "starting again from the last input of the other label whenever the label turned"
         else:
             how = "halving the step on the line to the point where the label turns"
@@ -151,6 +156,24 @@ def linked_accounts(limits: Limits, *, fewest: int) -> Rule:
 
 _TESTS = 1.4
 """The best of four tests needs log 4 more."""
+
+
+def _spread(account: Account, score: float, bar: float, how: str) -> Sighting:
+    """Return what is seen of one principal over several inputs or guards, in no one stream."""
+    return Sighting(
+        subject=f"account {account.principal}",
+        message=(
+            f"{shown(account.principal)} changed {account.bases} inputs {account.steps} times; "
+            f"over all of them its tries {how}, oftener than chance and other aims have it."
+        ),
+        principals=(account.principal,),
+        began=account.onset,
+        queries=account.since,
+        events=account.evidence(),
+        score=powers(score),
+        bar=powers(bar),
+        clusters=tuple(account.streams)[-8:],
+    )
 
 
 def _bar(limits: Limits, seen: Seen) -> float:

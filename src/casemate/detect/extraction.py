@@ -6,6 +6,7 @@ simply far more than anybody needs.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from casemate.detect import shifts
@@ -80,15 +81,16 @@ def extraction_natural(limits: Limits, *, fewest: int, shift: float) -> Rule:
     """
 
     def each(event: Event, account: Account, model: Model) -> Sighting | None:
-        if account.fresh % EVERY or account.fresh < fewest or not model.baseline.ready:
+        fresh = account.fresh
+        if fresh < fewest or fresh < account.look or not model.baseline.ready:
             return None
+        account.look = fresh + max(EVERY, fresh // 4)
         if event.purpose is not None:
             return None
-        others = shifts.tally(place for who, place in model.recent if who != account.principal)
-        if len({who for who, _ in model.recent if who != account.principal}) < PEERS:
+        if len(model.callers) <= PEERS:
             return None
         bar = limits.bar(model)
-        found = _unlike(account, model, others, shift)
+        found = _unlike(account, model, shift)
         if found is None or found.evidence < bar:
             return None
         if found.index < _FAR * shift and not _covers(account, model):
@@ -124,26 +126,25 @@ class _Unlike:
         self.what, self.index, self.evidence = what, index, evidence
 
 
-def _unlike(
-    account: Account,
-    model: Model,
-    others: tuple[shifts.Counts, ...],
-    shift: float,
-) -> _Unlike | None:
+def _unlike(account: Account, model: Model, shift: float) -> _Unlike | None:
     """Return the way in which they differ most, from the baseline and from the others' present."""
     best: _Unlike | None = None
     labels = shifts.shares(model.baseline.labels)
     usual = (shifts.TENTHS, shifts.TENTHS, labels, shifts.TENTHS)
     names = ("margins", "sizes", "labels", "distances to earlier inputs")
     seen = (account.margins, account.norms, account.labels, account.aparts)
-    for what, counts, then, now in zip(names, seen, usual, others, strict=True):
+    for what, counts, then, now in zip(names, seen, usual, model.present, strict=True):
         if not counts or sum(now.values()) < 100:
             continue
         present = shifts.shares({**dict.fromkeys(then, 0), **now})
         # Who stayed through a drift has inputs of before and of after it.
-        blends = [_blend(then, present, part) for part in (0.0, 0.25, 0.5, 0.75, 1.0)]
-        index = min(shifts.index(counts, blend) for blend in blends)
-        evidence = min(shifts.evidence(counts, blend) for blend in blends)
+        index = evidence = math.inf
+        for part in (0.0, 1.0, 0.5, 0.25, 0.75):
+            blend = _blend(then, present, part)
+            index = min(index, shifts.index(counts, blend))
+            if index < shift:
+                break
+            evidence = min(evidence, shifts.evidence(counts, blend))
         if index >= shift and (best is None or index > best.index):
             best = _Unlike(what, index, evidence)
     return best

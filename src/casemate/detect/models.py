@@ -109,8 +109,8 @@ class Model:
     """What the watch knows of one model: its baseline, its callers, how much it has looked at."""
 
     __slots__ = (
-        "_breaks", "_near", "_shares", "_spoilt", "accounts", "baseline", "began", "given",
-        "inputs", "last_at", "name", "recent", "steps",
+        "_breaks", "_near", "_shares", "_spoilt", "accounts", "baseline", "began", "callers",
+        "given", "inputs", "last_at", "name", "present", "recent", "steps",
     )  # fmt: skip
 
     def __init__(self, name: str, at: int, baseline: Baseline | None = None) -> None:
@@ -119,8 +119,12 @@ class Model:
         self.baseline = baseline or Baseline()
         self.accounts: dict[str, Account] = {}
         self.inputs = self.steps = 0
-        self.recent: deque[tuple[str, Place]] = deque(maxlen=RECENT)
+        self.recent: deque[tuple[str, Place]] = deque()
         """Who asked and where it stands, spread over principals."""
+        self.present: tuple[dict[int, int], ...] = ({}, {}, {}, {})
+        """The same, counted: margins, norms, labels, distances."""
+        self.callers: dict[str, int] = {}
+        """The same, by principal."""
         self._shares: deque[float] = deque(maxlen=512)
         self._spoilt: deque[float] = deque(maxlen=512)
         self._near = odds.bet(0.02, 0.6)
@@ -133,9 +137,23 @@ class Model:
 
     def now(self, account: Account, place: Place) -> None:
         """Count an input for the present, unless its principal has just had its turn."""
-        if self.inputs - account.turn >= SPREAD:
-            account.turn = self.inputs
-            self.recent.append((account.principal, place))
+        if self.inputs - account.turn < SPREAD:
+            return
+        account.turn = self.inputs
+        if len(self.recent) == RECENT:
+            self._present(*self.recent.popleft(), -1)
+        self.recent.append((account.principal, place))
+        self._present(account.principal, place, 1)
+
+    def _present(self, who: str, place: Place, sign: int) -> None:
+        for counts, value in zip(self.present, place, strict=True):
+            if value >= 0:
+                counts[value] = counts.get(value, 0) + sign
+                if not counts[value]:
+                    del counts[value]
+        self.callers[who] = self.callers.get(who, 0) + sign
+        if not self.callers[who]:
+            del self.callers[who]
 
     def peer(self, account: Account) -> None:
         """Learn from a principal at its tenth input what principals send."""

@@ -1,8 +1,8 @@
 """How far inputs differ from what is usual: of one principal, or of everybody.
 
 Margins, norms and distances are counted in tenths of the usual ones, labels as they are.
-`evidence` is exact for independent inputs (a mixture over all other distributions, Krichevsky and Trofimov 1981);
-`index` says how large a shift is, whatever the number of inputs.
+`evidence` is exact for independent inputs (a mixture over all other distributions, Krichevsky and
+Trofimov 1981); `index` says how large a shift is, whatever the number of inputs.
 """
 
 from __future__ import annotations
