@@ -26,6 +26,7 @@ WORDS = {
     "targets": "Add a kind of target",
     "exports": "Add an exporter",
     "detections": "Add a detection",
+    "logs": "Add a log format",
     "mitigations": "Add a mitigation",
     "bars": "Add a bar",
 }
