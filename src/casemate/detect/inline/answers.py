@@ -13,6 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+BITS_PER_DIGIT = math.log2(10.0)
 MOST_BITS = 23.0
 """What a single-precision score can carry."""
 
@@ -46,32 +47,38 @@ def _labels(labels: Any, rows: int) -> list[int | None]:
 
 
 def _one(row: npt.NDArray[Any], label: int | None) -> Answer:
-    if row.size == 0 or not bool(np.isfinite(row).all()):
+    values = row.tolist()
+    if not values or not math.isfinite(sum(values)):
         return Answer(label, None, None, 0.0)
-    if row.size == 1:
-        value = float(row[0])
+    single = row.dtype.itemsize <= 4
+    if len(values) == 1:
+        value = float(values[0])
+        bits = precision(value, single)
         if not 0.0 <= value <= 1.0:
-            return Answer(label, value, None, precision(value))
+            return Answer(label, value, None, bits)
         # One probability stands for two classes.
         sure, top = max(value, 1.0 - value), int(value >= 0.5)
-        return Answer(
-            top if label is None else label, sure, abs(2.0 * value - 1.0), precision(value)
-        )
-    top = int(row.argmax())
-    best = float(row[top])
-    second = float(np.partition(row, -2)[-2])
+        return Answer(top if label is None else label, sure, abs(2.0 * value - 1.0), bits)
+    best = max(values)
+    top = values.index(best)
+    second = max(max(values[:top], default=-math.inf), max(values[top + 1 :], default=-math.inf))
     chosen = top if label is None else label
-    finest = max(precision(float(one)) for one in row[:8])
-    return Answer(chosen, best, best - second, finest * (row.size - 1))
+    finest = max(precision(best, single), precision(second, single))
+    return Answer(chosen, float(best), float(best - second), finest * (len(values) - 1))
 
 
-def precision(value: float) -> float:
-    """Return the bits of a score as written: digits after the point, up to 23 bits."""
+def precision(value: float, single: bool = False) -> float:
+    """Return the bits of a score as written: its decimal digits after the point, up to 23 bits.
+
+    Args:
+        value: The score.
+        single: Whether it came with single precision, and is meant as the shortest such number.
+    """
     if value == int(value):
         return 0.0
-    written, _, power = str(np.float32(value)).partition("e")
+    written, _, power = (str(np.float32(value)) if single else repr(value)).partition("e")
     digits = len(written.partition(".")[2]) - int(power or 0)
-    return min(MOST_BITS, max(0, digits) * math.log2(10.0))
+    return min(MOST_BITS, max(0, digits) * BITS_PER_DIGIT)
 
 
 def surprise(count: int, total: int, classes: int) -> float:

@@ -44,6 +44,8 @@ LINES = 1024
 WRITERS = 4096
 PENDING = 1 << 16
 LABELS = 1 << 10
+KNOWN = 1 << 12
+"""Names whose hashes are kept at hand."""
 MOST_ROWS = 1 << 16
 TOKENS_FROM = 256
 WHO = 0x7FFFFFFF
@@ -127,6 +129,7 @@ class InlineJudge:
         self._index = index.Index(capacity)
         self._principals = principals.Principals(accounts, window_s)
         self._lines: OrderedDict[str, _Line] = OrderedDict()
+        self._known: dict[str, int] = {}
         self._numbered = 0
         self._record = np.zeros(4, np.int64)
         self._writers: dict[str, int] = {}
@@ -189,9 +192,16 @@ class InlineJudge:
         ]
 
     def _who(self, principal: str) -> int:
-        name = principal.encode("utf-8", "surrogatepass")
-        made = hashlib.blake2b(name, digest_size=8, key=self._key[:64], person=b"principal")
-        return int.from_bytes(made.digest(), "little")
+        known = self._known.get(principal)
+        if known is None:
+            name = principal.encode("utf-8", "surrogatepass")
+            made = hashlib.blake2b(name, digest_size=8, key=self._key[:64], person=b"principal")
+            known = int.from_bytes(made.digest(), "little")
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            if len(principal) <= 256:
+                self._known[principal] = known
+        return known
 
     def _unread(self, row: int) -> Measures:
         asked, fresh = self._principals.note(row, 0, -1)

@@ -271,10 +271,12 @@ def fingerprint(
     q: npt.NDArray[np.int32],
     depth: int,
     ends: I64,
+    raw: npt.NDArray[np.uint32],
+    words: U64,
     marks: U64,
     sketch: I16,
 ) -> Any:
-    """Make the sketch and the marks (from the second on) of cells in units of the range.
+    """Make the sketch and the marks of cells in units of the range.
 
     Returns:
         The deviation of the block means, in sketch units.
@@ -286,6 +288,7 @@ def fingerprint(
     coarse = sketch_of(fine, means, counts, combs, len(v), sketch)
     levels(v, q)
     marks[:] = np.uint64(0)
+    marks[0] = digest(raw, words, salts) | np.uint64(1)
     blocks(q, depth, cells, salts, marks, ends[0], ends[1])
     roll(q, depth, salts, marks, ends[1], ends[2])
     fine_dims = (ends[3] - ends[2]) * 10

@@ -117,6 +117,8 @@ def fingerprint(
     q: npt.NDArray[np.int32],
     depth: int,
     ends: npt.NDArray[np.int64],
+    raw: npt.NDArray[np.uint32],
+    words: U64,
     marks: U64,
     sketch: npt.NDArray[np.int16],
 ) -> float:
@@ -134,6 +136,7 @@ def fingerprint(
     means -= means.mean()
     sketch[32:] = narrow(combs.astype(np.float64) @ means / 8.0 / 0.3125 * 1024.0)
     q[:] = np.floor(v * np.float32(5.0) + np.float32(0.5)).astype(np.int32)
+    marks[0] = digest(raw, words, salts) | np.uint64(1)
     one, two, three, four, five = (int(end) for end in ends)
     marks[one:two] = smallest(blocks(q, depth, cells, salts), two - one)
     marks[two:three] = smallest(roll(q, depth, salts), three - two)

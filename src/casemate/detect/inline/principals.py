@@ -116,6 +116,24 @@ def note(
     return asked, distinct(registers[row])
 
 
+@kernel
+def come(
+    who: Any,
+    part: int,
+    names: U64,
+    parts: I64,
+    counts: I64,
+    bits: npt.NDArray[Any],
+    registers: npt.NDArray[np.uint8],
+    recent: npt.NDArray[np.int32],
+) -> Any:
+    """Return the row of a principal, its window moved up to a part of time."""
+    row = settle(names, parts, who)
+    if parts[row] != part:
+        advance(row, part, parts, counts, bits, registers, recent)
+    return row
+
+
 class Principals:
     """Arrays of the sketches.
 
@@ -136,11 +154,11 @@ class Principals:
 
     def row(self, who: int, at: int) -> int:
         """Return the row of a principal at a time in microseconds, its window moved up to it."""
-        part = at // self.part_us
-        row = int(settle(self.names, self.parts, np.uint64(who)))
-        if self.parts[row] != part:
-            advance(row, part, self.parts, self.counts, self.bits, self.registers, self.recent)
-        return row
+        found = come(
+            np.uint64(who), at // self.part_us, self.names, self.parts, self.counts, self.bits,
+            self.registers, self.recent,
+        )  # fmt: skip
+        return int(found)
 
     def note(self, row: int, cluster: int, place: int) -> tuple[int, int]:
         """Count one input; return the principal's inputs and distinct clusters in the window."""

@@ -126,9 +126,9 @@ class Signals:
         k = self._keyed
         coarse = engine.fingerprint(
             v, self._signs, k.buckets, k.combs, layout.runs, layout.counts,
-            k.cells, salts, k.dims, k.shifts, q, layout.depth, k.ends, marks, sketch,
+            k.cells, salts, k.dims, k.shifts, q, layout.depth, k.ends,
+            words(row), k.words, marks, sketch,
         )  # fmt: skip
-        marks[0] = self.digest(row, salts)
         spread = math.sqrt(max(0.0, squares / n - (total / n) ** 2)) / 0.3125
         own = np.array([max(spread, 0.02), max(coarse, 0.02)], np.float32)
         return Print(marks, sketch, own, norm, broken)
