@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.errors import MissingExtra, UsageError
 from casemate.records.event import Event
+from casemate.store.keys import key_folder
 from casemate.workflows.imported import Memory
 from casemate.workflows.job import Job
-from casemate.workflows.scope import key_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -122,7 +122,9 @@ def import_logs(
                 0 if left.complete else 3,
             )  # fmt: skip
         writer = new_writer()
-        held = keys.read(os.environ, key_folder() / "guard.key", workspace=workspace.folder)
+        held = keys.read(
+            os.environ, key_folder(os.environ) / "guard.key", workspace=workspace.folder
+        )
         judge = _judge(table, loaded, held)
         size = sum(file.path.stat().st_size for file in log)
         work = Work(
