@@ -9,9 +9,13 @@ from casemate.cli.program import VERBS
 from tests.arch.house import PROJECT, SRC
 
 BANNED = set(PROJECT["tool"]["ruff"]["lint"]["flake8-tidy-imports"]["banned-module-level-imports"])
-MOST = 90
+MOST = 100
+"""Modules, one of them for each verb."""
 PACKAGES = sorted(p.parent.name for p in SRC.glob("*/__init__.py"))
-VERB_NAMES = [verb.__name__.rpartition(".")[2] for verb in VERBS]
+NAMES = {"importing": "import"}
+"""Modules that cannot have their verb's name, as Python keeps it for itself."""
+STEMS = [verb.__name__.rpartition(".")[2] for verb in VERBS]
+VERB_NAMES = [NAMES.get(stem, stem) for stem in STEMS]
 _LOOK = "import sys; print('\\n' + ' '.join(sys.modules), file=sys.stderr)"
 
 

@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from casemate.catalog import loader
-from casemate.cli import main
 from casemate.errors import UsageError
 from casemate.export.siem import FIELDS
 from casemate.workflows import rules
@@ -81,13 +80,3 @@ def test_what_is_no_sigma_rule_says_so():
         rules.sigma_rules([other])
     with pytest.raises(UsageError, match="no language"):
         rules.convert(RULES[0], "sql")
-
-
-def test_the_command_line_lists_tests_and_converts(capsys):
-    assert main(["rules", "list"]) == 0
-    assert all(one.id in capsys.readouterr().out for one in RULES[:1])
-    assert main(["rules", "test", "record-gap"]) == 0
-    assert "0 failed" in capsys.readouterr().out
-    assert main(["rules", "convert", "record-gap", "--to", "kusto"]) == 0
-    assert "CasemateEvents" in capsys.readouterr().out
-    assert main(["rules", "convert", "no-such", "--to", "kusto"]) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any
 
 from casemate.cli import options
@@ -39,9 +39,13 @@ def add_parser(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--target", help="endpoint URI (default: casemate.toml's)")
-    parser.add_argument("--scope", type=Path, metavar="FILE", help="what may be attacked, signed")
-    parser.add_argument("--sign", type=Path, metavar="FILE", help="sign a scope, and do no more")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="private key to sign with")
+    parser.add_argument(
+        "--scope", type=options.path, metavar="FILE", help="what may be attacked, signed"
+    )
+    parser.add_argument(
+        "--sign", type=options.path, metavar="FILE", help="sign a scope, and do no more"
+    )
+    parser.add_argument("--key", type=options.path, metavar="FILE", help="private key to sign with")
     parser.add_argument(
         "--budget", type=int, default=5000, metavar="N", help="inputs all attacks may send (5000)"
     )
@@ -73,11 +77,12 @@ def run(args: argparse.Namespace) -> int:
     """Sign a scope, or attack within one and print the coverage table."""
     from casemate.cli import terminal
     from casemate.errors import UsageError
+    from casemate.store.keys import key_folder
     from casemate.workflows import config, redteaming, scope
     from casemate.workflows.job import open_workspace
 
     if args.sign is not None:
-        where, public = scope.sign(args.sign, args.key or scope.key_folder() / "approver.key")
+        where, public = scope.sign(args.sign, args.key or key_folder(os.environ) / "approver.key")
         print(f"signed: {where}")
         print("trust it in casemate.toml:")
         print(f'  [redteam]\n  approvers = ["{public}"]')

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     with terminal.progress(args.quiet) as progress:
         found = verifying.verify_telemetry(
             args.path,
-            witness=args.witness,
+            witness=args.witness or verifying.witness_of(args.path),
             public_key=args.public_key,
             events=args.events,
             progress=progress,

@@ -126,5 +126,7 @@ class GuardTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Where events meet and orders come from besides the workspace: `nats://`, `kafka://`."""
     telemetry: str | None = None
     """Folder or `clickhouse://` of the events; by default `.casemate/telemetry`."""
+    keep_days: int | None = None
+    """Days after which sealed events are deleted, which the log then says; None keeps them."""
     witness: str | None = None
     """Second place for signed checkpoints: a folder on another machine or volume."""

@@ -72,5 +72,5 @@ def decode(data: bytes) -> Record:
     """
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"not a record: {error}") from error

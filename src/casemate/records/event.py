@@ -9,9 +9,10 @@ import msgspec
 EventKind = Literal[
     "inference", "answered", "refused", "failed", "bypassed", "gap", "started", "stopped"
 ]
-"""`answered`: the answer to an `inference` that was written before it, as it was slow; both have
-the same `request` and `row`, and the measures of this one are complete. `refused`: the guard answered itself. `failed`: the upstream did not answer. `bypassed`: served
-without being read or looked at. `gap`: events that were lost or a time nobody was looking."""
+"""`answered`: the answer to an input that went on record without it, as it was slow; both have the
+same `request` and `row`, and the measures of the answer are complete here. `refused`: the guard
+answered itself. `failed`: the upstream did not answer. `bypassed`: served without being read or
+looked at. `gap`: events that were lost, or a time nobody was looking."""
 Decision = Literal[
     "pass", "coarsen", "delay", "refuse", "route", "review", "step-up", "cluster-answer", "decoy"
 ]

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.errors import CasemateError
+from casemate.store.keys import key_folder
 from casemate.workflows import config
 from casemate.workflows.page import AGAIN, NearLine, now_us
-from casemate.workflows.scope import key_folder
 
 if TYPE_CHECKING:
+    from casemate.guard.policy import GuardTable
     from casemate.store.streams.relay import Arrivals
     from casemate.store.telemetry.sink import EventQuery
     from casemate.workflows.config import Loaded
@@ -178,7 +179,7 @@ def main(store: str, place: str, configuration: str | None = None) -> int:
                     done = None
                 os.write(1, b".")
                 if time.monotonic() - sealed > SEAL_EVERY and Path(place).is_dir():
-                    _seal(Path(place), witness)
+                    _seal(Path(place), loaded.config.guard, witness)
                     sealed = time.monotonic()
                 if done is None or done.events < 1000:
                     time.sleep(BEAT / 4)
@@ -204,7 +205,7 @@ def _arrivals(loaded: Loaded, workspace: Path) -> Arrivals:
     from casemate.store.streams.opening import open_stream
     from casemate.store.streams.relay import Arrivals
 
-    held = keys.read(os.environ, key_folder() / "guard.key", workspace=workspace)
+    held = keys.read(os.environ, key_folder(os.environ) / "guard.key", workspace=workspace)
     stream = open_stream(str(loaded.config.guard.stream), key=held.derive("stream"))
     return Arrivals(stream, now_us() - AGAIN)
 
@@ -217,12 +218,19 @@ def _ocsf(loaded: Loaded) -> Any:
     return detection_line
 
 
-def _seal(place: Path, witness: Path | None) -> None:
+def _seal(place: Path, policy: GuardTable, witness: Path | None) -> None:
     from casemate.store.telemetry.keys import key_path, signing_key
-    from casemate.store.telemetry.seal import seal
+    from casemate.store.telemetry.seal import expire, seal
 
     try:
-        seal(place, signing_key(key_path(os.environ), place), witness=witness)
+        key = signing_key(key_path(os.environ), place)
+        sealed = seal(place, key, witness=witness)
+        if sealed is not None and sealed.unwitnessed:
+            _log.error("the second place of the checkpoints cannot be written")
+        if policy.keep_days is not None:
+            before = now_us() - policy.keep_days * 86_400_000_000
+            why = f"older than the {policy.keep_days} days of [guard] keep_days"
+            expire(place, key, before, reason=why, witness=witness)
     except CasemateError as error:
         _log.error("sealing: %s", error)
 

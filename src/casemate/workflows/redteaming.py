@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,15 +27,17 @@ from casemate.export.coverage import exit_of
 from casemate.guard.marks import HEADER, make_mark
 from casemate.records.detection import Detection
 from casemate.records.trial import Seen
+from casemate.store.keys import key_folder
 from casemate.workflows.attacking import describe_inputs
 from casemate.workflows.job import Job
 from casemate.workflows.neighbours import Neighbours
 from casemate.workflows.opening import open_both
 from casemate.workflows.planning import settings_of
-from casemate.workflows.scope import key_folder, refuse
+from casemate.workflows.scope import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from casemate.export.report import Bundle
@@ -43,10 +46,13 @@ if TYPE_CHECKING:
     from casemate.store.telemetry.sink import EventQuery
     from casemate.store.workspace import Workspace
     from casemate.workflows.config import Loaded
+    from casemate.workflows.opening import Opened
     from casemate.workflows.scope import Scope, Signed
 
     Progress = Callable[[str, int, int], None]
 
+_LONGEST = 300.0
+"""Seconds one attack may take; some train copies of the model, which has no end of its own."""
 _SETTLE = 1.0
 """Seconds until the last events of an attack are on record."""
 _PATIENCE = 20.0
@@ -136,7 +142,7 @@ def marker(scope: Scope, root: Path) -> Callable[[str], str] | None:
     """Return what makes marks the guard believes; None where its key is not on this machine."""
     from casemate.guard import keys
 
-    file = key_folder() / "guard.key"
+    file = key_folder(os.environ) / "guard.key"
     if keys.VARIABLE not in os.environ and not file.exists():
         return None
     found = keys.read(os.environ, file, workspace=root)
@@ -326,29 +332,39 @@ def _one(
     describe: bool = False,
 ) -> Trial | None:
     entry = loader.entry("attacks", attack, Attack)
-    headers = {**mark, **({plan.principal: who} if plan.principal else {})}
-    each = share if entry.family == "extraction" else max(1, share // plan.inputs)
-    try:
-        with open_endpoint(loaded, uri, plan, headers, rate=signed.scope.rate) as opened:
+    copies = entry.family == "extraction"
+    with ExitStack() as stack:
+
+        def opened_as(name: str, where: str) -> Opened:
+            headers = {**mark, **({plan.principal: name} if plan.principal else {})}
+            door = open_endpoint(loaded, where, plan, headers, rate=signed.scope.rate)
+            return stack.enter_context(door)
+
+        try:
+            opened = opened_as(who, uri)
             if describe:
                 describe_inputs(job, opened)
+            family: dict[str, Any] = {}
+            if uri == plan.after and not copies:
+                # What an enforcing guard refuses or changes says nothing of the model behind it.
+                family["unguarded"] = opened_as(f"{who}-check", plan.target).model
             return run(
                 opened.model, opened.data, attack,
                 params=settings_of(entry, loaded.config)[0],
-                budget=each, seed=plan.seed, keep=job.keep,
-                limit=None if entry.family == "extraction" else plan.inputs,
+                budget=share if copies else max(1, share // plan.inputs),
+                seed=plan.seed, keep=job.keep, limit=None if copies else plan.inputs,
+                deadline=time.monotonic() + _LONGEST, **family,
             )  # fmt: skip
-    except TargetError as error:
-        job.note(f"{attack} against {uri} got no further: {error}")
-        return None
-    except UsageError as error:
-        job.note(f"{attack} does not fit this model: {error}")
-        return None
+        except TargetError as error:
+            job.note(f"{attack} against {uri} got no further: {error}")
+        except UsageError as error:
+            job.note(f"{attack} does not fit this model: {error}")
+    return None
 
 
 def open_endpoint(
     loaded: Loaded, uri: str, plan: Plan, headers: Mapping[str, str], *, rate: float
-) -> Any:
+) -> AbstractContextManager[Opened]:
     """Open an endpoint as one caller: own headers, one input a request, at most `rate` a second."""
     remote = loaded.config.endpoint
     allowed = min(rate, remote.rate) if remote.rate else rate

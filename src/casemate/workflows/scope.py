@@ -16,13 +16,15 @@ import os
 import re
 import tomllib
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from casemate.errors import MissingExtra, UsageError
 from casemate.targets import address
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAYLOAD_TYPE = "application/vnd.casemate.scope+toml"
 _PUBLIC = "ed25519:"
@@ -167,15 +169,6 @@ def pae(kind: str, body: bytes) -> bytes:
 def envelope_of(path: Path) -> Path:
     """Return where the envelope of a scope file lies."""
     return path.with_name(f"{path.name}.dsse.json")
-
-
-def key_folder() -> Path:
-    """Return the folder of private keys, outside every workspace."""
-    named = os.environ.get("CASEMATE_KEYS")
-    if named:
-        return Path(named)
-    state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "casemate"
 
 
 class _Envelope(msgspec.Struct, frozen=True):

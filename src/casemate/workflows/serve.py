@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.errors import CasemateError, MissingExtra, UsageError
+from casemate.store.keys import key_folder
 from casemate.workflows import config
 from casemate.workflows.analysis import Supervisor
 from casemate.workflows.keeping import Keeping
 from casemate.workflows.page import check_rules, now_us
-from casemate.workflows.scope import key_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,7 +93,7 @@ def compose(loaded: Loaded, policy: GuardTable, store: Path | None = None) -> Co
 
     check_rules(policy.rule)
     workspace = open_workspace(store, loaded)
-    held = keys.read(os.environ, key_folder() / "guard.key", workspace=workspace.folder)
+    held = keys.read(os.environ, key_folder(os.environ) / "guard.key", workspace=workspace.folder)
     contract = None if policy.contract is None else read_contract(loaded.root / policy.contract)
     judge = InlineJudge(held.derive("fingerprints"), contract=contract)
     judge.warm()
@@ -143,7 +143,9 @@ def erase(loaded: Loaded, principal: str, store: Path | None = None) -> int:
     from casemate.workflows.job import open_workspace
 
     with open_workspace(store, loaded) as workspace:
-        held = keys.read(os.environ, key_folder() / "guard.key", workspace=workspace.folder)
+        held = keys.read(
+            os.environ, key_folder(os.environ) / "guard.key", workspace=workspace.folder
+        )
         return vault(loaded.config.guard, workspace, held).erase(principal)
 
 

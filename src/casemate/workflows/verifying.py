@@ -40,6 +40,18 @@ def verify_telemetry(
     )
 
 
+def witness_of(path: Path) -> Path | None:
+    """Return the second place that the casemate.toml above a path names, None without one."""
+    from casemate.workflows import config
+
+    found = config.find(path.parent)
+    if found is None:
+        return None
+    loaded = config.read(found)
+    named = loaded.config.guard.witness
+    return loaded.root / named if named else None
+
+
 def prove_event(path: Path, ident: str) -> bytes:
     """Return the proof of the event `<writer>:<sequence>` as JSON.
 

@@ -6,6 +6,7 @@ that matters, guards write a folder and the segments are loaded from there.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,7 @@ _FILES = re.compile(r"^(file|executable|catboost\w*|dictGet\w*|joinGet\w*|getCli
 def connect(url: str) -> Any:
     """Return a client for `clickhouse://host:port/database` (`clickhouses://` over TLS).
 
-    User and password come from CLICKHOUSE_USER and CLICKHOUSE_PASSWORD by way of the caller's
-    settings of clickhouse-connect, never from the URL.
+    User and password come from CLICKHOUSE_USER and CLICKHOUSE_PASSWORD, never from the URL.
 
     Raises:
         UsageError: The URL carries credentials.
@@ -56,7 +56,12 @@ def connect(url: str) -> Any:
     secure = parts.scheme == "clickhouses"
     dsn = urlunsplit(parts._replace(scheme="clickhouses" if secure else "clickhouse"))
     try:
-        return clickhouse_connect.get_client(dsn=dsn, secure=secure)
+        return clickhouse_connect.get_client(
+            dsn=dsn,
+            secure=secure,
+            username=os.environ.get("CLICKHOUSE_USER"),
+            password=os.environ.get("CLICKHOUSE_PASSWORD", ""),
+        )
     except clickhouse_connect.driver.exceptions.Error as error:
         raise StoreError(f"{url}: {_line(error)}") from error
 

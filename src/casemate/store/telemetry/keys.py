@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casemate.errors import StoreError, UsageError
+from casemate.store.keys import key_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,12 +26,9 @@ VARIABLE = "CASEMATE_LOG_KEY"
 
 
 def key_path(environment: Mapping[str, str]) -> Path:
-    """Return where the signing key is: what CASEMATE_LOG_KEY says, else in the user's settings."""
+    """Return where the signing key is: what CASEMATE_LOG_KEY says, else in the folder of keys."""
     named = environment.get(VARIABLE)
-    if named:
-        return Path(named)
-    settings = environment.get("XDG_CONFIG_HOME")
-    return (Path(settings) if settings else Path.home() / ".config") / "casemate" / "log.pem"
+    return Path(named) if named else key_folder(environment) / "log.pem"
 
 
 def signing_key(path: Path, telemetry: Path) -> Ed25519PrivateKey:

@@ -47,8 +47,8 @@ class EventSink(Protocol):
         """Keep events whose sequence goes on where the last batch ended.
 
         Raises:
-            StoreError: They cannot be kept, or their sequence does not go on. The caller counts
-                what is lost and appends a `gap` event when writing works again.
+            StoreError: Their sequence does not go on, or the sink is closed. A disk that is full or
+                slow is none: what does not fit is dropped, and a `gap` event stands in its place.
         """
 
     def flush(self) -> Receipt | None:
