@@ -187,10 +187,10 @@ class Model:
 def _usual(shares: deque[float]) -> float:
     """Return a share that hardly a principal exceeds for long: each counts once, whatever it sends.
 
-    Three times the mean, and at least what a quarter of them have.
+    Three times the mean of all but the highest quarter, so that attackers do not make it usual.
     """
-    ordered = sorted(shares)
-    return min(0.6, max(0.02, 3 * sum(ordered) / len(ordered), ordered[3 * len(ordered) // 4]))
+    lower = sorted(shares)[: max(1, 3 * len(shares) // 4)]
+    return min(0.6, max(0.02, 3 * sum(lower) / len(lower)))
 
 
 _NOTHING = odds.Bet(0.0, 0.0)

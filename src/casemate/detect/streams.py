@@ -136,7 +136,8 @@ class Stream:
         if self.best != self.base:
             if parent == self.best:
                 self.pivot = parent
-            if parent != self.previous:
+            # What has just made the label weaker was not given up: a film that fades goes on so.
+            if parent != self.previous and self.previous != self.best:
                 back = parent in (self.best, self.pivot) and parent != self.base
                 self.returns += back
                 gain = RETURNS.yes if back else RETURNS.no
