@@ -42,7 +42,7 @@ spend = 1000000
 """
 
 
-def main(folder: Path, budget: int = 2400) -> int:
+def main(folder: Path, budget: int = 4800) -> int:
     """Serve, guard, attack, report; return redteam's exit code, 3 where nothing is served."""
     if not MLSERVER.is_file():
         print("MLServer is not installed here (it needs Python 3.11 or 3.12): not served")
@@ -58,7 +58,7 @@ def main(folder: Path, budget: int = 2400) -> int:
             _guard(folder, environment, enforce, *guard, "--enforce", "--store", "enforcing"),
         ):
             words = [
-                "redteam", "--scope", "scope.toml", "--budget", str(budget),
+                "redteam", "--scope", "scope.toml", "--budget", str(budget), "--inputs", "8",
                 "--target", f"http+oip://127.0.0.1:{observe}/v2/models/digits",
                 "--after", f"http+oip://127.0.0.1:{enforce}/v2/models/digits",
                 "--after-telemetry", "enforcing/telemetry",

@@ -15,6 +15,7 @@ from casemate.export.report import (
     mitigations,
     open_findings,
 )
+from casemate.export.sightings import sightings
 from casemate.export.wording import (
     MEASURES,
     NORMS,
@@ -59,6 +60,8 @@ def headline(bundle: Bundle) -> Headline:
     """Say in one line what the run amounts to, and why."""
     gate = gate_verdict(bundle)
     code = coverage.exit_of(bundle).code
+    if bundle.run.verb == "redteam":
+        return _of_exercise(bundle, code)
     if gate is not None:
         words = {
             "no": "Does not meet the bar",
@@ -84,6 +87,18 @@ def headline(bundle: Bundle) -> Headline:
     if tone == "pass" and any(below_chance(one) for one in bundle.trials):
         tone = "unsure"
     return Headline(tone, words, _reasons(bundle))
+
+
+def _of_exercise(bundle: Bundle, code: int) -> Headline:
+    words = {0: "The guard saw every attack that did harm", 1: "An attack did harm unseen"}
+    tone: Tone = "stop" if code == 1 else "unsure" if code == 3 else "pass"
+    reasons = [
+        f"{row.attack}: in the log {row.logged}; detected {row.detected}"
+        + (f", at query {row.query}" if row.query != "–" else "")
+        + f"; success {row.before}, {row.mitigated} against the enforcing guard."
+        for row in sightings(bundle.trials)[:6]
+    ]
+    return Headline(tone, words.get(code, "Cannot tell what the guard saw"), reasons)
 
 
 def _do_not_load(bundle: Bundle) -> str:
