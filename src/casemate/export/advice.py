@@ -94,7 +94,7 @@ def _of_exercise(bundle: Bundle, code: int) -> Headline:
     tone: Tone = "stop" if code == 1 else "unsure" if code == 3 else "pass"
     reasons = [
         f"{row.attack}: in the log {row.logged}; detected {row.detected}"
-        + (f", at query {row.query}" if row.query != "–" else "")
+        + (f", first noticed at query {row.query}" if row.query != "–" else "")
         + f"; success {row.before}, {row.mitigated} against the enforcing guard."
         for row in sightings(bundle.trials)[:6]
     ]

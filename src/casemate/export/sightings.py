@@ -19,7 +19,7 @@ HEAD = (
     "in the log",
     "detected",
     "by what",
-    "at query",
+    "first at query",
     "after",
     "success before",
     "success after",
@@ -62,6 +62,8 @@ def _row(attack: str, seen: Seen) -> Sighting:
     detected = "no"
     if seen.detected_by:
         detected = "yes, pages" if seen.pages else "yes, on record"
+        if seen.paging_query is not None:
+            detected += f" at query {seen.paging_query:,}"
     harmless = not seen.success
     tone = "pass" if whole and (seen.detected_by or harmless) else "stop"
     if seen.logged is None and seen.detected_by:

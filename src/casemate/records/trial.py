@@ -78,7 +78,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pages: bool = False
     """Whether one of them would have woken somebody up."""
     first_query: int | None = None
-    """How many inputs of the attack had been seen when it was first detected."""
+    """How many inputs of the attack had been seen when it was first detected, by whatever rule."""
+    paging_query: int | None = None
+    """The same for the first detection that would have woken somebody up."""
     first_seconds: float | None = None
     """Seconds from its first query to the detection."""
     success: float | None = None

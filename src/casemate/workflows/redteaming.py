@@ -302,6 +302,9 @@ def _attacks(
             detected_by=tuple(dict.fromkeys(one.rule for one in found)),
             pages=any(_pages(one) for one in found),
             first_query=min((one.first_query for one in found if one.first_query), default=None),
+            paging_query=min(
+                (one.first_query for one in found if one.first_query and _pages(one)), default=None
+            ),
             first_seconds=_seconds(events, found),
             success=success_of(trial, radii),
             success_after=None
