@@ -136,6 +136,8 @@ def _unlike(account: Account, model: Model, shift: float) -> _Unlike | None:
     for what, counts, then, now in zip(names, seen, usual, model.present, strict=True):
         if not counts or sum(now.values()) < 100:
             continue
+        if counts is account.aparts and _mean(counts) <= _mean(now):
+            continue  # who asks much has its own inputs near; made-up ones are far from all
         present = shifts.shares({**dict.fromkeys(then, 0), **now})
         # Who stayed through a drift has inputs of before and of after it.
         index = evidence = math.inf
@@ -148,6 +150,10 @@ def _unlike(account: Account, model: Model, shift: float) -> _Unlike | None:
         if index >= shift and (best is None or index > best.index):
             best = _Unlike(what, index, evidence)
     return best
+
+
+def _mean(counts: Mapping[int, int]) -> float:
+    return sum(value * count for value, count in counts.items()) / max(1, sum(counts.values()))
 
 
 def _blend(then: Mapping[int, float], now: Mapping[int, float], part: float) -> dict[int, float]:
