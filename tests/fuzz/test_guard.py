@@ -17,8 +17,18 @@ from casemate.errors import FormatError
 from casemate.guard.bodies import plain
 from casemate.guard.call import Reply
 from casemate.guard.strict import refuse_doubles
-from casemate.targets.wire import chat, mlflow, oip, oip_grpc, rows, sagemaker, tfserving
-from casemate.targets.wire.tensor import Tensor, tensor
+from casemate.targets.wire import (
+    chat,
+    fused,
+    mlflow,
+    oip,
+    oip_grpc,
+    rows,
+    sagemaker,
+    tfserving,
+)
+from casemate.targets.wire.hollow import hollow
+from casemate.targets.wire.tensor import Message, Tensor, tensor
 from tests.fuzz.test_wire import MUTATIONS, mutations
 from tests.guard.test_protocols import framed
 from tests.guard.traffic import AT, Judge, call, enforcing, guard
@@ -170,6 +180,45 @@ def test_what_the_strict_reader_lets_by_has_no_double_and_what_it_refuses_has_on
         except FormatError:
             refused = True
         assert double is None or double is refused, repr(body)
+
+
+def test_the_short_way_through_a_large_body_reads_what_the_long_way_reads() -> None:
+    if not fused.warm():
+        pytest.skip("numba is not installed")
+    many = np.round(np.linspace(-3, 3, 400), 6).reshape(1, 400)
+    seeds = [
+        oip.encode_request([tensor("x", many)]).body,
+        oip.encode_request([tensor("x", many), tensor("y", many[:, :2])], outputs=["z"]).body,
+    ]
+    short = 0
+
+    def long_way(body: bytes) -> list[Tensor] | None:
+        try:
+            refuse_doubles(body)
+            return list(oip.decode_request(Message(body, JSON)).tensors)
+        except FormatError:
+            return None
+
+    for body in mutations(seeds, MUTATIONS // 10):
+        parted = hollow(body)
+        if parted is None:
+            continue
+        try:
+            refuse_doubles(parted.body)
+            found = oip.hollow_tensors(oip.request_head(parted.body), parted.array)
+        except FormatError:
+            assert long_way(body) is None, repr(body)
+            continue
+        if found is None:
+            continue
+        short += 1
+        wanted = long_way(body)
+        assert wanted is not None, repr(body)
+        assert [one[::2] for one in found.tensors] == [one[::2] for one in wanted], repr(body)
+        for one, other in zip(found.tensors, wanted, strict=True):
+            assert one.array.dtype == other.array.dtype, repr(body)
+            assert one.array.tobytes() == other.array.tobytes(), repr(body)
+    assert short
 
 
 def test_unpacking_takes_anything() -> None:

@@ -12,15 +12,17 @@ from casemate.errors import FormatError, LimitExceeded
 from casemate.guard import invocations, literals, shaping, templates
 from casemate.guard.strict import refuse_doubles
 from casemate.targets.wire import chat, mlflow, oip, oip_grpc, sagemaker, template, tfserving
+from casemate.targets.wire.hollow import hollow
 from casemate.targets.wire.tensor import Answer, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from casemate.guard.routes import Route
     from casemate.guard.shaping import Inputs, Outputs
 
 _SINGLE = ("content-type", "content-length", "content-encoding", oip.HEAD)
+_SHORT = 1024
 _JSON = ("", "application/json", "text/json", "text/plain", "application/x-www-form-urlencoded")
 
 
@@ -88,16 +90,11 @@ def _question(route: Route, headers: Mapping[str, str], body: bytes) -> Question
         case "oip-grpc":
             return _grpc(route, body)
         case "oip":
-            head = headers.get(oip.HEAD)
-            if head is None:
+            binary = oip.HEAD in headers
+            if not binary:
                 _refuse_other(kind)
-                refuse_doubles(body)
-                found = oip.decode_request(message)
-            else:
-                found = oip.decode_request(message)
-                refuse_doubles(body[: int(head)])
-            name = "oip" if head is None else "oip-binary"
-            return Question(name, model, version, shaping.inputs(found, flat_is_one=True))
+            inputs = shaping.inputs(_tensors(message), flat_is_one=True)
+            return Question("oip-binary" if binary else "oip", model, version, inputs)
         case "tfserving":
             refuse_doubles(body)
             return Question(
@@ -170,6 +167,30 @@ def _grpc(route: Route, body: bytes) -> Question:
     return Question(
         "oip-grpc", route.table.model or model, route.table.version or version or None, found
     )
+
+
+def _tensors(message: Message) -> Answer:
+    head, tail = oip.split(message)
+    if not len(tail):
+        parted = hollow(head)
+        if parted is not None:
+            found = oip.hollow_tensors(_head(parted.body), parted.array)
+            if found is not None:
+                return found
+    return oip.request_tensors(_head(head), tail)
+
+
+def _head(text: bytes) -> Sequence[oip.Wired]:
+    # What describes the tensors is the same in request after request; their numbers are not.
+    return _short_head(text) if len(text) <= _SHORT else _any_head(text)
+
+
+def _any_head(text: bytes) -> Sequence[oip.Wired]:
+    refuse_doubles(text)
+    return oip.request_head(text)
+
+
+_short_head = functools.lru_cache(maxsize=512)(_any_head)
 
 
 def _refuse_other(kind: str) -> None:

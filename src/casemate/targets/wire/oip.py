@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from casemate.errors import FormatError, LimitExceeded
-from casemate.targets.wire import numbers
+from casemate.targets.wire import hollow, numbers
 from casemate.targets.wire.tensor import (
     MAX_TENSORS,
     NUMPY,
@@ -48,7 +48,9 @@ class _Parameters(msgspec.Struct):
     binary_data_size: int | None = None
 
 
-class _Wired(msgspec.Struct):
+class Wired(msgspec.Struct):
+    """One tensor as JSON describes it."""
+
     name: str
     shape: list[int]
     datatype: str
@@ -57,11 +59,11 @@ class _Wired(msgspec.Struct):
 
 
 class _Request(msgspec.Struct):
-    inputs: list[_Wired]
+    inputs: list[Wired]
 
 
 class _Response(msgspec.Struct):
-    outputs: list[_Wired]
+    outputs: list[Wired]
 
 
 class _Described(msgspec.Struct):
@@ -110,13 +112,44 @@ def decode_request(message: Message) -> Answer:
         FormatError: Not the protocol; data that contradict their shape, datatype or size.
         LimitExceeded: Too many tensors, dimensions or elements.
     """
-    head, tail = _split(message)
-    return _tensors(numbers.parse(head, _Request).inputs, tail)
+    head, tail = split(message)
+    return request_tensors(request_head(head), tail)
+
+
+def request_head(head: bytes) -> Sequence[Wired]:
+    """Read the JSON of a question, which describes its tensors; the numbers in it stay unread.
+
+    Raises:
+        FormatError: Not the protocol.
+    """
+    return numbers.parse(head, _Request).inputs
+
+
+def request_tensors(wired: Sequence[Wired], tail: memoryview) -> Answer:
+    """Read the tensors that a question's head describes; see `decode_request`.
+
+    Args:
+        wired: The head, which is left as it is.
+        tail: Raw bytes of the tensors that travel apart from it.
+    """
+    return _tensors(wired, tail)
+
+
+def hollow_tensors(wired: Sequence[Wired], taken: npt.NDArray[Any]) -> Answer | None:
+    """Read the tensors of a hollow head; None when its list was not the data of a tensor.
+
+    Raises:
+        FormatError: See `decode_request`.
+        LimitExceeded: See `decode_request`.
+    """
+    if not any(hollow.taken(one.data) for one in wired):
+        return None
+    return _tensors(wired, memoryview(b""), taken)
 
 
 def decode_response(message: Message) -> Answer:
     """Read the tensors of an answer; see `decode_request`."""
-    head, tail = _split(message)
+    head, tail = split(message)
     return _tensors(numbers.parse(head, _Response).outputs, tail)
 
 
@@ -158,7 +191,12 @@ def _encode(head: dict[str, Any], key: str, tensors: Sequence[Tensor], *, binary
     return Message(b"".join((body, *blobs)), BINARY, {HEAD: str(len(body))})
 
 
-def _split(message: Message) -> tuple[bytes, memoryview]:
+def split(message: Message) -> tuple[bytes, memoryview]:
+    """Return the JSON of a body and what follows it.
+
+    Raises:
+        FormatError: A length of the JSON that cannot be.
+    """
     text = message.headers.get(HEAD)
     if text is None:
         return message.body, memoryview(b"")
@@ -170,7 +208,9 @@ def _split(message: Message) -> tuple[bytes, memoryview]:
     return message.body[:length], memoryview(message.body)[length:]
 
 
-def _tensors(wired: list[_Wired], tail: memoryview) -> Answer:
+def _tensors(
+    wired: Sequence[Wired], tail: memoryview, taken: npt.NDArray[Any] | None = None
+) -> Answer:
     if len(wired) > MAX_TENSORS:
         raise LimitExceeded(f"{len(wired)} tensors; {MAX_TENSORS} is the limit")
     found: list[Tensor] = []
@@ -191,24 +231,27 @@ def _tensors(wired: list[_Wired], tail: memoryview) -> Answer:
         elif size is not None:
             found.append(Tensor(one.name, from_raw(raw, one.datatype, one.shape), one.datatype))
         else:
-            found.append(Tensor(one.name, _from_json(one, total), one.datatype))
+            found.append(Tensor(one.name, _from_json(one, total, taken), one.datatype))
     if at != len(tail):
         raise FormatError(f"{len(tail) - at} bytes after the last tensor")
     return Answer(tuple(found), tuple(texts))
 
 
-def _strings(one: _Wired, total: int) -> tuple[str, ...]:
+def _strings(one: Wired, total: int) -> tuple[str, ...]:
     values = numbers.strings(one.data) if memoryview(one.data) else ()
     if len(values) != total:
         raise FormatError(f"{len(values)} strings for the shape {list(one.shape)}")
     return values
 
 
-def _from_json(one: _Wired, total: int) -> npt.NDArray[Any]:
+def _from_json(one: Wired, total: int, taken: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
     kind = known(one.datatype)
     if not memoryview(one.data):
         raise FormatError(f"tensor {one.name[:40]!r} has no data")
-    flat = numbers.array(one.data).reshape(-1)
+    if taken is not None and hollow.taken(one.data):
+        flat = taken.reshape(-1)
+    else:
+        flat = numbers.array(one.data).reshape(-1)
     if flat.size != total:
         raise FormatError(f"{flat.size} numbers for the shape {list(one.shape)}")
     if kind == "BOOL":

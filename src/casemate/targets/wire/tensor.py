@@ -38,8 +38,10 @@ NUMPY: Mapping[str, str] = {
 }
 """Open Inference Protocol datatype -> numpy dtype; BF16, which numpy lacks, is widened to FP32."""
 
+_DTYPES = {name: np.dtype(kind) for name, kind in NUMPY.items()}
+
 _WORDS: Mapping[str, str] = {
-    np.dtype(kind).newbyteorder("<").str: name for name, kind in reversed(NUMPY.items())
+    kind.newbyteorder("<").str: name for name, kind in reversed(_DTYPES.items())
 }
 
 WIDTH: Mapping[str, int] = {
@@ -154,7 +156,7 @@ def from_raw(raw: bytes | memoryview, datatype: str, shape: Sequence[int]) -> np
         return wide.view("<f4").reshape(shape)
     if kind == "BOOL":
         return np.frombuffer(raw, "<u1").astype(np.bool_).reshape(shape)
-    return np.frombuffer(raw, NUMPY[kind]).reshape(shape)
+    return np.frombuffer(raw, _DTYPES[kind]).reshape(shape)
 
 
 def strings_from_raw(raw: bytes | memoryview, total: int) -> tuple[str, ...]:
@@ -203,7 +205,7 @@ def cast_to(array: npt.NDArray[Any], datatype: str) -> npt.NDArray[Any]:
     Raises:
         FormatError: The datatype is not numeric, the array is not, or an integer does not fit.
     """
-    kind = np.dtype(NUMPY[known(datatype)])
+    kind = _DTYPES[known(datatype)]
     if array.dtype.kind not in "biuf":
         raise FormatError(f"an array of {array.dtype} is not numeric")
     if array.dtype == kind:
