@@ -7,6 +7,7 @@ between machines wherever the sums do.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,8 +37,7 @@ TICK = 1024
 """Steps of a sketch's number per SPREAD."""
 WIDE = 1024
 """Width of a locality hash, in those steps."""
-_32 = np.uint64(32)
-_LOW = np.uint64(0xFFFFFFFF)
+sums = functools.partial(kernel, reorder=True)
 
 
 @kernel
@@ -55,23 +55,27 @@ def digest(raw: npt.NDArray[np.uint32], words: U64, salts: U64) -> Any:
     size = len(words)
     for start in range(0, len(raw), size):
         part = np.uint64(0)
-        stop = min(size, len(raw) - start)
-        for i in range(0, stop, 2):
-            a = (np.uint64(raw[start + i]) + words[i]) & np.uint64(0xFFFFFFFF)
-            b = (np.uint64(raw[start + i + 1]) + words[i + 1]) & np.uint64(0xFFFFFFFF)
+        pairs = min(size, len(raw) - start) // 2
+        here = raw[start : start + 2 * pairs].reshape(pairs, 2)
+        keys = words[: 2 * pairs].reshape(pairs, 2)
+        for i in range(pairs):
+            a = (np.uint64(here[i, 0]) + keys[i, 0]) & np.uint64(0xFFFFFFFF)
+            b = (np.uint64(here[i, 1]) + keys[i, 1]) & np.uint64(0xFFFFFFFF)
             part += a * b
         total += mix(part + np.uint64(start) * salts[1])
     return mix(total ^ salts[2])
 
 
-@kernel
+@sums
 def load(x: Any, inverse: Any, into: F32) -> Any:
     """Copy cells in units of the model's range; return their largest magnitude and sums.
 
     Returns:
         Largest |v|, sum of v, of v squared and of |v|; not finite where a cell is not.
     """
-    top = np.float32(0.0)
+    # Of numbers that are not negative the bits are in order; lanes compare those.
+    bits = into.view(np.int32)
+    top = np.int32(0)
     total = 0.0
     squares = 0.0
     sizes = 0.0
@@ -84,16 +88,18 @@ def load(x: Any, inverse: Any, into: F32) -> Any:
             into[i] = v
             one += v
             two += v * v
-            size = abs(v)
-            three += size
-            top = max(top, size)
+            three += abs(v)
+        for i in range(start, min(len(x), start + 1024)):
+            top = max(top, bits[i] & np.int32(0x7FFFFFFF))
         total += one
         squares += two
         sizes += three
-    return top, total, squares, sizes
+    largest = np.empty(1, np.int32)
+    largest[0] = top
+    return largest.view(np.float32)[0], total, squares, sizes
 
 
-@kernel
+@sums
 def project(v: F32, signs: F32, buckets: npt.NDArray[np.uint8], fine: npt.NDArray[Any]) -> None:
     """Add each cell, with its secret sign, to one of the sketch's numbers (a count sketch)."""
     lanes = np.zeros(256, np.float32)
@@ -110,7 +116,7 @@ def project(v: F32, signs: F32, buckets: npt.NDArray[np.uint8], fine: npt.NDArra
         fine[buckets[j]] += np.float64(lanes[j])
 
 
-@kernel
+@sums
 def lowpass(v: F32, starts: I64, stops: I64, block: I64, means: npt.NDArray[Any]) -> None:
     """Sum the cells of each block of the grid, run by run."""
     means[:] = 0
@@ -145,6 +151,18 @@ def levels(v: F32, into: npt.NDArray[np.int32]) -> None:
 
 
 @kernel
+def half_of(q: npt.NDArray[np.int32], cells: npt.NDArray[np.uint32]) -> Any:
+    """Hash eight cells (multilinear, twice 32 bits)."""
+    one = np.uint32(0)
+    two = np.uint32(0)
+    for j in range(8):
+        cell = np.uint32(q[j])
+        one = np.uint32(one + cell * cells[0, j])
+        two = np.uint32(two + cell * cells[1, j])
+    return (np.uint64(one) << np.uint64(32)) | np.uint64(two)
+
+
+@kernel
 def blocks(
     q: npt.NDArray[np.int32],
     depth: int,
@@ -154,27 +172,33 @@ def blocks(
     start: int,
     stop: int,
 ) -> None:
-    """Keep the smallest hashes of windows of 16 cells in place, 8 apart.
+    """Keep the smallest hashes of windows of 16 cells in place, 8 apart, or more in a long input.
 
     Flat windows say nothing: at least two cells must differ from those `depth` before them.
     """
+    halves = len(q) // 8
+    step = max(1, halves // 4096)
+    first: Any = np.int64(salts[5] % np.uint64(step))
+    if first == 0:
+        first = step
+    last = -1
     before = np.uint64(0)
-    changes_before = 0
-    for t in range(len(q) // 8):
-        one = np.uint32(0)
-        two = np.uint32(0)
+    for t in range(first, halves, step):
         changes = 0
-        for j in range(8):
-            cell = q[8 * t + j]
-            one = np.uint32(one + np.uint32(cell) * cells[0, j])
-            two = np.uint32(two + np.uint32(cell) * cells[1, j])
-            if 8 * t + j >= depth:
-                changes += cell != q[8 * t + j - depth]
-        half = (np.uint64(one) << np.uint64(32)) | np.uint64(two)
-        if t > 0 and changes + changes_before >= 2:
-            h = mix(before * salts[3] + half * salts[4] + np.uint64(t) * salts[5] + salts[6])
-            keep(marks, start, stop, h)
-        before, changes_before = half, changes
+        lead = max(depth, 8 * t - 8)
+        # Slices, as their places are known not to count from the end.
+        here = q[lead : 8 * t + 8]
+        there = q[lead - depth : 8 * t + 8 - depth]
+        for i in range(len(here)):
+            changes += here[i] != there[i]
+        if changes < 2:
+            continue
+        if last != t - 1:
+            before = half_of(q[8 * t - 8 : 8 * t], cells)
+        half = half_of(q[8 * t : 8 * t + 8], cells)
+        h = mix(before * salts[3] + half * salts[4] + np.uint64(t) * salts[5] + salts[6])
+        keep(marks, start, stop, h)
+        before, last = half, t
 
 
 @kernel
@@ -187,24 +211,27 @@ def roll(
     """
     n = len(q)
     factor = salts[7]
-    leaving = np.uint64(1)
-    for _ in range(24):
-        leaving *= factor
+    highest = np.uint64(1)
+    for _ in range(23):
+        highest *= factor
     pieces = 1 if n <= 8192 else 128
     length = n if n <= 8192 else 96
     for piece in range(pieces):
         first = 0 if pieces == 1 else piece * (n - length) // (pieces - 1)
+        here = q[first : first + length]
         h = np.uint64(0)
         changes = 0
-        for i in range(first, first + length):
-            h = h * factor + np.uint64(q[i] + 1024)
-            if i >= first + depth:
-                changes += q[i] != q[i - depth]
-            if i >= first + 24:
-                h -= np.uint64(q[i - 24] + 1024) * leaving
-                changes -= q[i - 24 + depth] != q[i - 24]
-            if i >= first + 23 and changes >= 3:
+        for i in range(min(23, length)):
+            h = h * factor + np.uint64(here[i] + 1024)
+            if i >= depth:
+                changes += here[i] != here[i - depth]
+        for i in range(length - 23):
+            h = h * factor + np.uint64(here[i + 23] + 1024)
+            changes += here[i + 23] != here[i + 23 - depth]
+            if changes >= 3:
                 keep(marks, start, stop, mix(h * salts[8] + salts[9]))
+            h -= np.uint64(here[i] + 1024) * highest
+            changes -= here[i + depth] != here[i]
 
 
 @kernel
