@@ -22,10 +22,12 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What the inline judges measured of one input and its answer; absent is None, never NaN."""
 
     marks: tuple[int, ...] = ()
-    """Keyed fingerprint: the smallest hashes of the input's windows at several scales, unsigned 64
-    bits each. Two inputs that share many are near-duplicates; useless without the guard's key."""
+    """Keyed fingerprint, unsigned 64 bits each: of the exact bytes, then of windows and projections
+    of the input, 0 for none. Inputs with one in common, in whichever guard of the key, are probably
+    near-duplicates; useless without the key."""
     near: float | None = None
-    """Share of marks in common with the nearest earlier input, 0 to 1; None without a look-up."""
+    """How near the nearest earlier input is, by distance or by windows in common: 1 a repeat, 0.5
+    just near enough to be linked, below that not linked; None without a look-up."""
     near_to: str | None = None
     """`<writer>:<sequence>` of the event of that nearest input; the provenance graph's edge."""
     near_same: bool | None = None
@@ -35,7 +37,8 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     size: int | None = None
     """Inputs seen in that cluster so far, this one included."""
     delta: float | None = None
-    """Relative L2 distance to the nearest input: 0 is a repeat of the same bytes."""
+    """L2 distance to the nearest input, in the input's own deviations (images) or its columns'
+    (tables): 0 is a repeat of the same bytes, 1.4 about what unlike inputs have."""
     turn: float | None = None
     """Cosine between this step and the step before it inside the cluster, -1 to 1."""
     asked: int | None = None
