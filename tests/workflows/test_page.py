@@ -95,9 +95,9 @@ def test_a_detection_is_kept_told_once_and_acted_on_once(near):
     assert len(pages) <= 1, "one campaign is one page at most"
 
 
-def test_what_is_older_than_an_hour_is_left_to_a_hunt(tmp_path):
+def test_what_is_older_than_six_hours_is_left_to_a_hunt(tmp_path):
     loaded = Loaded(config=Config(), root=tmp_path)
-    old = now_us() - 2 * 3600 * 1_000_000
+    old = now_us() - 7 * 3600 * 1_000_000
     sink = open_sink(tmp_path / "telemetry", new_writer())
     sink.append([hole(sink.writer, 0, old), hole(sink.writer, 1, now_us())])
     sink.flush()
@@ -108,4 +108,25 @@ def test_what_is_older_than_an_hour_is_left_to_a_hunt(tmp_path):
         )  # fmt: skip
         line.begin(now_us())
         assert line.turn(now_us()).events == 1
+    sink.close()
+
+
+def test_a_new_process_knows_what_the_one_before_it_said(tmp_path):
+    loaded = Loaded(config=Config(), root=tmp_path)
+    now = now_us()
+    sink = open_sink(tmp_path / "telemetry", new_writer())
+    sink.append([hole(sink.writer, 0, now)])
+    sink.flush()
+    with open_workspace(None, loaded) as workspace:
+        turns = []
+        for _ in range(2):
+            with Job("guard", loaded, workspace) as job:
+                line = NearLine(
+                    open_query(tmp_path / "telemetry"), Watch(), job=job,
+                    orders=OrderBook(workspace), pager=None, policy=GuardTable(),
+                )  # fmt: skip
+                line.begin(now)
+                turns.append(line.turn(now))
+    assert [one.events for one in turns] == [1, 1]
+    assert [len(one.detections) for one in turns] == [1, 0]
     sink.close()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from casemate.errors import CasemateError, UsageError
+from casemate.records.detection import Detection
 from casemate.records.duration import seconds
 from casemate.records.make import make, new_id
 from casemate.records.order import Order, Scope
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
     from casemate.detect.watch import Watch
     from casemate.guard.policy import GuardTable, RuleTable
     from casemate.notify.pager import Pager
-    from casemate.records.detection import Detection
     from casemate.records.event import Event
     from casemate.store.orders import OrderBook
     from casemate.store.streams.relay import Arrivals
     from casemate.workflows.job import Job
 
-AGAIN = 3600 * 1_000_000
+AGAIN = 6 * 3600 * 1_000_000
 """Microseconds of events that a new process reads again, so that it knows what is going on."""
 _MOST_ORDERS = 20
 """Principals of one detection that get an order of their own; a larger campaign needs a person."""
@@ -68,9 +68,21 @@ class NearLine:
         self._query, self._watch, self._job = query, watch, job
         self._orders, self._pager, self._policy = orders, pager, policy
         self._read: dict[str, int] = {}
+        self._known: set[str] = set()
 
     def begin(self, now: int) -> None:
-        """Skip what is older than an hour: it has been looked at, or is for a hunt to look at."""
+        """Skip what is older than six hours: it has been looked at, or is for a hunt to look at.
+
+        The events since are read again, for what they say of what comes; detections that an earlier
+        process made of them have the same ids and are known.
+        """
+        if self._job.workspace is not None:
+            self._known = {
+                one.id
+                for kept in self._job.workspace.runs("guard")
+                for one in self._job.workspace.records(kept.id, Detection)
+                if one.made >= now - AGAIN
+            }
         if not isinstance(self._query, EventQuery):
             return  # what arrives over a stream begins there
         rows = self._query.sql(
@@ -88,7 +100,8 @@ class NearLine:
         events: list[Event] = list(self._query.tail(self._read))
         for event in events:
             self._read[event.writer] = max(event.sequence, self._read.get(event.writer, -1))
-        found = (*self._watch.feed(events), *self._watch.tick(now))
+        made = (*self._watch.feed(events), *self._watch.tick(now))
+        found = tuple(one for one in made if one.id not in self._known)
         given: list[Order] = []
         if found:
             self._job.add(*found)
