@@ -140,15 +140,14 @@ def casemate(port: int, behind: int, kind: str, folder: str) -> None:
 def processor(path: str, kind: str, folder: str) -> None:
     import uvloop
 
+    from casemate.guard.desk import Desk
     from casemate.guard.ext_proc import Processor
     from casemate.guard.policy import GuardTable
-    from casemate.guard.proxy.guarded import Guarded
 
     async def serve():
         settings = GuardTable(listen=f"unix:{path}")
         guard, record = a_guard(kind, settings, Path(folder))
-        guarded = Guarded(guard, record, lambda _: None, lambda *_: None)
-        await Processor(settings, guarded).start()
+        await Processor(settings, Desk(guard, record)).start()
         await asyncio.Event().wait()
 
     uvloop.run(serve())

@@ -22,7 +22,7 @@ ELSEWHERE = {
     "errors.py": "cli/test_program.py",
     "detect/streams.py": "detect/test_watch.py",
     "guard/ask.py": "guard/test_guard.py",
-    "guard/desk.py": "guard/test_asgi.py",
+    "guard/desk.py": "guard/proxy/test_relay.py",
     "guard/invocations.py": "guard/test_protocols.py",
     "guard/judge.py": "guard/test_guard.py",
     "guard/logs/body.py": "guard/logs/test_formats.py",

@@ -8,9 +8,9 @@ import socket
 import pytest
 
 from casemate.guard.call import Action, Reply
+from casemate.guard.desk import Desk
 from casemate.guard.ext_proc import UPSTREAM, Processor
 from casemate.guard.policy import GuardTable
-from casemate.guard.proxy.guarded import Guarded
 from tests.guard.proxy.running import FakeGuard, Running, Server, until
 from tests.servers.envoy import envoy
 
@@ -36,11 +36,11 @@ def stage(request, tmp_path_factory):
     running = Running(asyncio.new_event_loop())
     guard, counts, events = FakeGuard(), [], []
     server, second = Server(running), Server(running, other)
-    guarded = Guarded(guard, events.extend, lambda _: None, lambda *c: counts.append(c))
+    desk = Desk(guard, events.extend, count=lambda *c: counts.append(c))
     folder = tmp_path_factory.mktemp("envoy")
     # One way each: a port for the one, a socket for the other.
     listen = "127.0.0.1:0" if request.param == "BUFFERED" else f"unix:{folder}/guard.sock"
-    processor = Processor(GuardTable(listen=listen, max_body=1 << 20), guarded)
+    processor = Processor(GuardTable(listen=listen, max_body=1 << 20), desk)
     port = running.do(processor.start()) or f"{folder}/guard.sock"
     mode = request.param
     with envoy(folder, server.port, port, request=mode, answer=mode, other=second.port) as (at, _):

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping, Sequence
     from contextlib import AbstractContextManager
 
-    from casemate.guard.ask import Ask, Listener, Payload
+    from casemate.guard.ask import Ask, Payload
     from casemate.guard.call import Headers
+    from casemate.guard.desk import Ear
     from casemate.guard.guard import Guard
     from casemate.records.event import Event
 
@@ -146,7 +147,7 @@ class _Answer:
         self._start: Message = {}
         self._parts: list[bytes] = []
         self._size = 0
-        self._listener: Listener | None = None
+        self._listener: Ear | None = None
         self._done = False
 
     async def __call__(self, message: Message) -> None:
@@ -157,7 +158,7 @@ class _Answer:
                 name.lower() == b"content-type" and value.lstrip().lower().startswith(_EVENTS)
                 for name, value in message.get("headers", ())
             ):
-                self._listener = self._ask.stream()
+                self._listener = self._desk.listen(self._ask)
                 await self._send(message)
         elif kind == "http.response.body":
             await self._body(message)
@@ -175,7 +176,7 @@ class _Answer:
                     await self._whole()
                 return
             # Too large to be held: from here on it is only listened to.
-            self._listener = self._ask.stream()
+            self._listener = self._desk.listen(self._ask)
             await self._send(self._start)
             body, self._parts = b"".join(self._parts), []
         self._listener.feed(body)
@@ -196,7 +197,7 @@ class _Answer:
             await _send(self._send, served)
         self._shell.later()
 
-    def _heard(self, listener: Listener) -> None:
+    def _heard(self, listener: Ear) -> None:
         self._done = True
         listener.end()
         start = self._start

@@ -8,7 +8,6 @@ STREAMED, where it is only heard. Source: envoy.service.ext_proc.v3.
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +17,12 @@ from envoy.service.ext_proc.v3 import external_processor_pb2 as wire
 from casemate.errors import UsageError
 from casemate.guard.call import Call, Reply
 from casemate.guard.ext_proc_wire import Connection, begin_with
-from casemate.guard.proxy.guarded import FORWARD, Guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from casemate.guard.ask import Ask
     from casemate.guard.call import Action, Headers
+    from casemate.guard.desk import Desk, Ear
     from casemate.guard.policy import GuardTable
-    from casemate.guard.proxy.guarded import Ear
 
 UPSTREAM = "x-casemate-upstream"
 """Field that names another upstream; the owner's Envoy routes by it and strips it from callers."""
@@ -51,16 +47,15 @@ _NO_BODY = wire.ProcessingResponse(
 class Exchanging:
     """One request and its answer, as Envoy tells them piece by piece."""
 
-    def __init__(self, guarded: Guarded, limit: int, clock: Callable[[], int]) -> None:
-        self._guarded = guarded
+    def __init__(self, desk: Desk, limit: int) -> None:
+        self._desk = desk
         self._limit = limit
-        self._clock = clock
         self._heads: dict[str, str] = {}
         self._headers: Headers = ()
         self._body: bytes | bytearray = bytearray()
         self._peer = ""
         self._ask: Ask | None = None
-        self._asked = self._over = False
+        self._over = False
         self._status = 0
         self._answer_headers: Headers = ()
         self._ear: Ear | None = None
@@ -112,17 +107,18 @@ class Exchanging:
         path, _, query = self._heads.get(":path", "").partition("?")
         call = Call(
             self._heads.get(":method", ""), path, query, self._headers,
-            bytes(self._body if len(self._body) <= self._limit else b""), self._peer, self._clock(),
+            bytes(self._body if len(self._body) <= self._limit else b""), self._peer,
+            self._desk.clock(),
         )  # fmt: skip
         oversized = len(self._body) > self._limit
         self._body = bytearray()
-        self._ask, action = self._guarded.ask(call, oversized=oversized)
-        self._asked = True
+        self._ask = self._desk.ask(call, oversized=oversized)
+        action = self._ask.action
         self.delay = action.delay
         if action.kind == "answer" and action.reply is not None:
             self._over = True
-            return _immediate(self._guarded.answer(self._ask, action.reply, self._clock()))
-        return go_on if action is FORWARD or action.upstream is None else _routed(action, kind)
+            return _immediate(self._desk.answer(self._ask, None))
+        return go_on if action.upstream is None else _routed(action, kind)
 
     def _answer_head(self, head: Any) -> Any:
         pairs = _pairs(head.headers)
@@ -135,7 +131,7 @@ class Exchanging:
             return _NO_BODY
         types = dict(self._answer_headers).get("content-type", "")
         if types.lower().startswith("text/event-stream"):
-            self._ear = self._guarded.listen(self._ask)
+            self._ear = self._desk.listen(self._ask)
             return _HEAR_ONLY
         return _ANSWER_HEADERS_ON
 
@@ -146,8 +142,8 @@ class Exchanging:
             self._body = part.body
         else:
             self._body += part.body
-            if len(self._body) > self._limit:
-                self._ear = self._guarded.listen(self._ask)
+            if len(self._body) > self._limit and self._ask is not None:
+                self._ear = self._desk.listen(self._ask)
                 self._ear.feed(bytes(self._body))
                 self._body = bytearray()
         if not part.end_of_stream:
@@ -162,19 +158,18 @@ class Exchanging:
         if self._ear is not None:
             self._ear.end()
         reply = Reply(self._status, self._answer_headers, bytes(self._body))
-        served = self._guarded.answer(self._ask, reply, self._clock())
+        served = reply if self._ask is None else self._desk.answer(self._ask, reply)
         if served is reply or served == reply or self._ear is not None:
             return _ANSWER_BODY_ON
         return _changed(reply, served)
 
     def end(self) -> None:
         """Envoy has hung up: the request was answered, or never will be."""
-        if not self._over and self._asked:
+        if not self._over and self._ask is not None:
             self._over = True
-            recorded = self._ask is not None and self._ask.recorded
-            if recorded or self._status == 0:
+            if self._ask.recorded or self._status == 0:
                 why = "the caller left or the upstream failed"
-                self._guarded.failed(self._ask, self._clock(), why, 0)
+                self._desk.answer(self._ask, None, why=why, status=0)
 
 
 def _pairs(headers: Any) -> Headers:
@@ -227,20 +222,16 @@ class Processor:
 
     Args:
         settings: `[guard]` of casemate.toml; `listen` is where Envoy finds it.
-        guarded: The guard, as a shell leans on it.
-        clock: Microseconds since the epoch.
+        desk: Where it meets the guard.
     """
 
     def __init__(
         self,
         settings: GuardTable,
-        guarded: Guarded,
-        *,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        desk: Desk,
     ) -> None:
         self._settings = settings
-        self._guarded = guarded
-        self._clock = clock
+        self._desk = desk
         self._server: asyncio.Server | None = None
         self._open: set[Connection] = set()
         self._ticking: asyncio.Task[None] | None = None
@@ -252,7 +243,7 @@ class Processor:
             UsageError: It cannot be opened.
         """
         begin = begin_with(
-            lambda: Exchanging(self._guarded, self._settings.max_body, self._clock),
+            lambda: Exchanging(self._desk, self._settings.max_body),
             wire.ProcessingRequest.FromString,
             wire.ProcessingResponse.SerializeToString,
         )
@@ -294,9 +285,9 @@ class Processor:
             await asyncio.sleep(0.02)
         for connection in list(self._open):
             connection.close()
-        self._guarded.rest()
+        self._desk.rest()
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(0.1)
-            self._guarded.tick(self._clock())
+            self._desk.due()

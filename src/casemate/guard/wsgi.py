@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from casemate.guard.ask import Ask, Listener, Payload
+    from casemate.guard.ask import Ask, Payload
     from casemate.guard.call import Headers
+    from casemate.guard.desk import Ear
     from casemate.guard.guard import Guard
     from casemate.records.event import Event
 
@@ -130,13 +131,13 @@ class _Answer:
     def _pass_on(
         self, first: bytes, pieces: Iterator[bytes], close: Callable[[], object] | None
     ) -> Iterator[bytes]:
-        listener = self._ask.stream()
+        listener = self._desk.listen(self._ask)
         self._start_response(*self._started)
         return self._heard(listener, first, pieces, close)
 
     def _heard(
         self,
-        listener: Listener,
+        listener: Ear,
         first: bytes,
         pieces: Iterator[bytes],
         close: Callable[[], object] | None,
@@ -174,7 +175,7 @@ class _Answer:
                 size += len(one)
                 if size > limit:
                     # Too large to be held: from here on it is only listened to.
-                    listener = self._ask.stream()
+                    listener = self._desk.listen(self._ask)
                     self._start_response(*self._started)
                     self._written = []
                     return self._heard(listener, b"".join(parts), pieces, close)

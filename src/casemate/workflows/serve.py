@@ -342,7 +342,7 @@ async def _behind_envoy(
 ) -> None:
     from collections import Counter
 
-    from casemate.guard.proxy.guarded import Guarded
+    from casemate.guard.desk import Desk
 
     try:
         from casemate.guard.ext_proc import Processor
@@ -353,7 +353,8 @@ async def _behind_envoy(
     def count(name: str, label: str) -> None:
         counts[name, label] += 1
 
-    processor = Processor(policy, Guarded(composed.guard, composed.sink.append, capture, count))
+    desk = Desk(composed.guard, composed.sink.append, keep=lambda one: capture((one,)), count=count)
+    processor = Processor(policy, desk)
     await processor.start()
     stack.push_async_callback(processor.stop)
     say(f"answering Envoy on {policy.listen}, {policy.mode}")

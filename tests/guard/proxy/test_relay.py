@@ -238,7 +238,7 @@ def test_a_guard_that_breaks_costs_no_request(setup, guard, broken):
         raise RuntimeError("the guard is broken")
 
     if broken == "record":
-        proxy.proxy.guarded._record = fail
+        proxy.proxy.desk._record = fail
     else:
         setattr(guard, broken, fail)
         if broken == "bypass":

@@ -8,8 +8,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from casemate.errors import UsageError
+from casemate.guard.desk import Desk
 from casemate.guard.proxy.caller import Caller
-from casemate.guard.proxy.guarded import Guarded
 from casemate.guard.proxy.tls import served_context, upstream_context
 from casemate.guard.proxy.upstream import Pool, read_address
 
@@ -57,7 +57,9 @@ class Proxy:
         self.address = read_address(settings.upstream)
         self.pool = Pool(upstream_context(settings))
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.guarded = Guarded(guard, record, capture, self.count)
+        self.desk = Desk(
+            guard, record, keep=lambda one: capture((one,)), clock=clock, count=self.count
+        )
         self.closing = False
         self._tls = served_context(settings)
         self._callers: set[Caller] = set()
@@ -107,7 +109,7 @@ class Proxy:
         if self._watching is not None:
             self._watching.cancel()
         self.pool.close()
-        self.guarded.rest()
+        self.desk.rest()
 
     async def _watch(self) -> None:
         """End what takes too long, with one look at every connection each time."""
@@ -115,7 +117,7 @@ class Proxy:
         while True:
             await asyncio.sleep(min(0.1, shortest / 4))
             now = self.now()
-            self.guarded.tick(self.clock())
+            self.desk.due()
             for caller in [each for each in self._callers if each.deadline < now]:
                 caller.overdue()
             self.pool.sweep(now)

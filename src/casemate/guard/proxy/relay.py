@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from casemate.guard.call import Action
+    from casemate.guard.desk import Ear
     from casemate.guard.proxy.caller import Caller
-    from casemate.guard.proxy.guarded import Ear
     from casemate.guard.proxy.heads import Head
     from casemate.guard.proxy.listening import Proxy
     from casemate.guard.proxy.upstream import Address, Upstream
@@ -50,7 +50,7 @@ class Relay:
         call = Call(
             head.method, head.path, head.query, head.headers, body, caller.peer, proxy.clock()
         )
-        self._ask, self._action = proxy.guarded.ask(call)
+        self._ask = proxy.desk.ask(call)
         self._clear()
 
     def _clear(self) -> None:
@@ -65,16 +65,16 @@ class Relay:
 
     def start(self) -> None:
         """Carry out what the guard decided."""
-        if self._action.delay > 0:
-            self._timer = self._proxy.loop.call_later(self._action.delay, self._go)
+        if self._ask.action.delay > 0:
+            self._timer = self._proxy.loop.call_later(self._ask.action.delay, self._go)
         else:
             self._go()
 
     def _go(self) -> None:
         self._timer = None
-        action = self._action
+        action = self._ask.action
         if action.kind == "answer" and action.reply is not None:
-            self._serve(self._proxy.guarded.answer(self._ask, action.reply, self._proxy.clock()))
+            self._serve(self._proxy.desk.answer(self._ask, None))
             return
         self._address = self._where(action)
         self._send(again=False)
@@ -85,7 +85,7 @@ class Relay:
         try:
             return read_address(action.upstream)
         except UsageError:
-            self._proxy.guarded.bypass(self._proxy.clock(), "an order names no upstream: ignored")
+            self._proxy.desk.bypass("an order names no upstream: ignored")
             return self._proxy.address
 
     def _send(self, *, again: bool) -> None:
@@ -129,8 +129,8 @@ class Relay:
             name.lower() == b"content-type" and value.lower().startswith(STREAM)
             for name, value in fields
         ):
-            self._ear = self._proxy.guarded.listen(self._ask)
-        self._held = self._ear is None and self._ask is not None and self._ask.changes
+            self._ear = self._proxy.desk.listen(self._ask)
+        self._held = self._ear is None and self._ask.changes
         if not self._held:
             self._begin()
 
@@ -158,12 +158,12 @@ class Relay:
     def _overflow(self, data: bytes) -> bytes:
         """Keep no more of the answer: from here on it is only heard as it passes."""
         copy, self._copy = bytes(self._copy), bytearray()
-        self._ear = self._proxy.guarded.listen(self._ask)
+        self._ear = self._proxy.desk.listen(self._ask)
         self._ear.feed(copy)
         if not self._held:
             return data
         self._held = False
-        self._proxy.guarded.count_only("an answer too large to be changed")
+        self._proxy.desk.count_only("an answer too large to be changed")
         self._begin()
         return copy
 
@@ -185,7 +185,7 @@ class Relay:
         if self._ear is not None:
             self._ear.end()
         reply = self._reply()
-        served = self._proxy.guarded.answer(self._ask, reply, self._proxy.clock())
+        served = self._proxy.desk.answer(self._ask, reply)
         if self._held:
             if served is not reply and served != reply:
                 self._serve(served)
@@ -227,7 +227,7 @@ class Relay:
         if not self._over:
             self._over = True
             self._proxy.count("caller-left", "")
-            self._proxy.guarded.failed(self._ask, self._proxy.clock(), "the caller left", 0)
+            self._proxy.desk.answer(self._ask, None, why="the caller left", status=0)
 
     def pause(self, *, paused: bool) -> None:
         """The caller reads more slowly than the model server writes, or has caught up."""
@@ -247,7 +247,7 @@ class Relay:
         if self._over:
             return
         self._proxy.count("upstream-failed", counted)
-        self._proxy.guarded.failed(self._ask, self._proxy.clock(), f"upstream: {counted}", status)
+        self._proxy.desk.answer(self._ask, None, why=f"upstream: {counted}", status=status)
         self._over = True
         if self._begun:
             self._caller.cut()  # the caller must see that the answer is not whole
