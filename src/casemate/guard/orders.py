@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from casemate.errors import UsageError
 from casemate.guard.mitigations.step import Directive
 from casemate.guard.mitigations.table import NOT_THE_MODELS_OWN, mitigations
+from casemate.records.duration import seconds
 from casemate.records.order import Scope
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 FOREVER = 1 << 62
 _MOST = 1 << 16
-_DURATION = re.compile(r"(\d{1,6})\s*([smhdw])")
 _Key = tuple[str, str | int]
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class Orders:
@@ -52,7 +50,7 @@ class Orders:
             if why:
                 raise UsageError(f"guard.{name}: {why}")
             settings = self._settings(rule.action, rule.settings)
-            lasts = seconds(rule.for_) * 1_000_000
+            lasts = round(seconds(rule.for_) * 1_000_000)
             if rule.when == "always":
                 self._always.append(
                     Directive(name, rule.action, Scope(), settings, FOREVER, rule.approver)
@@ -173,18 +171,6 @@ class Orders:
         if action in ("route", "decoy") and not given.get("upstream"):
             return f"'{action}' needs the setting 'upstream'"
         return ""
-
-
-def seconds(text: str) -> int:
-    """Return the seconds of a duration such as `45s`, `30m`, `1h`, `7d`.
-
-    Raises:
-        UsageError: Not a duration.
-    """
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"{text!r} is not a duration", hint="write 45s, 30m, 1h or 7d")
-    return int(found[1]) * _SECONDS[found[2]]
 
 
 def _reaches(scope: Scope, asked: Asked) -> bool:
