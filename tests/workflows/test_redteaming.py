@@ -16,6 +16,7 @@ from casemate.store.telemetry.opening import open_query
 from casemate.store.telemetry.sink import Filter
 from casemate.store.workspace import Workspace
 from casemate.workflows import config, redteaming, scope
+from casemate.workflows.allowance import Allowance
 from casemate.workflows.job import open_workspace
 from tests.journeys import service
 
@@ -122,15 +123,15 @@ def test_an_attack_is_logged_detected_and_stopped_and_users_are_not_harmed(field
     )  # fmt: skip
     assert code == 2
     assert "outside the scope" in capsys.readouterr().err
-    assert spent == trial.cost.queries
+    assert spent >= trial.cost.queries + seen.benign, "users and second looks count too"
 
 
 def spent_of(folder):
     """Return what the workspace counts as spent under the scope."""
     loaded = config.read(folder / "casemate.toml")
+    signed = scope.check(folder / "scope.toml", loaded.config.redteam.approvers)
     with open_workspace(None, loaded) as workspace:
-        digest = workspace.runs("redteam")[0].arguments["scope_digest"]
-        return redteaming._spent(workspace, digest)
+        return Allowance(signed, workspace).spent
 
 
 def test_an_attack_that_needs_more_than_answers_is_refused(tmp_path, monkeypatch):

@@ -142,7 +142,7 @@ def open(  # noqa: A001 - every target module has an `open`, named by its catalo
     raw = _raw(at)
     channel = Channel(
         at,
-        Patience(http.caps(settings, at)),
+        Patience(http.caps(settings, at), permit=settings.permit),
         headers={**settings.headers, **credentials.headers(os.environ, at)},
         ca_file=credentials.ca_file(os.environ),
     )

@@ -259,7 +259,7 @@ def _open(
     many = int(address.number(at.options, "connections") or CONNECTIONS)
     connection = Connection(
         at,
-        Patience(caps(settings, at)),
+        Patience(caps(settings, at), permit=settings.permit),
         headers={**settings.headers, **credentials.headers(os.environ, at)},
         ca_file=credentials.ca_file(os.environ),
         connections=many,

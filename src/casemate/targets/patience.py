@@ -53,8 +53,19 @@ class Caps(NamedTuple):
 class Patience:
     """The account of one endpoint; safe to share between threads."""
 
-    def __init__(self, caps: Caps, *, seed: int | None = None) -> None:
+    def __init__(
+        self, caps: Caps, *, permit: Callable[[int], float] | None = None, seed: int | None = None
+    ) -> None:
+        """Count from nothing.
+
+        Args:
+            caps: What this endpoint may cost.
+            permit: Asked before every request with its inputs: returns the seconds to wait, or
+                raises TargetError. For what several endpoints share.
+            seed: Of the jitter.
+        """
         self.caps = caps
+        self._permit = permit
         self.inputs = 0
         self.requests = 0
         self._random = random.Random(seed)  # noqa: S311 - spreads retries, guards nothing
@@ -124,6 +135,8 @@ class Patience:
             turn = max(now, self._next)
             self._next = turn + (1 / caps.rate if caps.rate else 0.0)
         self._sleep(turn - now)
+        if self._permit is not None:
+            self._sleep(self._permit(inputs))
 
     def _sleep(self, seconds: float) -> None:
         if self._closed.is_set() or (seconds > 0 and self._closed.wait(seconds)):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from casemate.records.column import Column
     from casemate.targets.capabilities import Array
@@ -52,6 +52,8 @@ class Settings(NamedTuple):
     """Most requests per second to an endpoint."""
     spend: int | None = None
     """Most inputs sent to an endpoint in all, retries included."""
+    permit: Callable[[int], float] | None = None
+    """Asked before every request to an endpoint; see `casemate.targets.patience`."""
     headers: Mapping[str, str] = {}
     """Sent to an endpoint with every request besides credentials, names in lower case."""
     options: Mapping[str, str] = {}

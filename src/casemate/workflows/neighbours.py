@@ -16,6 +16,7 @@ from casemate.workflows.opening import open_both
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from casemate.workflows.allowance import Allowance
     from casemate.workflows.config import Loaded
 
 _PAUSE = 0.05
@@ -32,6 +33,7 @@ class Neighbours:
         users: int,
         principal: str | None,
         mark: Mapping[str, str],
+        allowance: Allowance,
     ) -> None:
         """Nothing is sent before `asking`.
 
@@ -41,6 +43,7 @@ class Neighbours:
             users: How many.
             principal: Header that names them.
             mark: Headers that mark the exercise.
+            allowance: Asked before every request; when it is spent the users stop.
         """
         self.sent = 0
         self.harmed = 0
@@ -51,7 +54,7 @@ class Neighbours:
             f"user-{number}" for number in range(users if uri else 0)
         )
         self._loaded, self._uri = loaded, uri
-        self._principal, self._mark = principal, mark
+        self._principal, self._mark, self._allowance = principal, mark, allowance
         self._lock = threading.Lock()
 
     @contextmanager
@@ -84,21 +87,25 @@ class Neighbours:
                 label=label,
                 device="cpu",
                 headers=headers,
+                permit=self._allowance.permit,
             ) as opened:
                 model: object = opened.model
-                while not stop.wait(_PAUSE):
+                while not stop.wait(_PAUSE) and self._allowance.left:
                     row = int(rng.integers(len(opened.data.x)))
                     self._count(row, model, opened.data.x[row : row + 1])
         except CasemateError:
-            with self._lock:
-                self.sent += 1
-                self.harmed += 1
+            if self._allowance.left:
+                with self._lock:
+                    self.sent += 1
+                    self.harmed += 1
 
     def _count(self, row: int, model: object, x: object) -> None:
         try:
             given: int | None = int(model.labels(x)[0])  # type: ignore[attr-defined]
         except CasemateError:
             given = None
+        if given is None and not self._allowance.left:
+            return
         with self._lock:
             self.sent += 1
             if given is None or self.truth.setdefault(row, given) != given:

@@ -19,7 +19,7 @@ from casemate.workflows.job import today
 from casemate.workflows.vet import Vet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from casemate.targets.capabilities import Model
     from casemate.targets.data import Data
@@ -44,10 +44,12 @@ def open_both(
     label: str | None = None,
     device: str = "auto",
     headers: Mapping[str, str] | None = None,
+    permit: Callable[[int], float] | None = None,
 ) -> Iterator[Opened]:
     """Yield the model and the data, and close the model afterwards.
 
-    `headers` go to an endpoint with every request; other targets know nothing of them.
+    `headers` go to an endpoint with every request, and `permit` is asked before each; other targets
+    know nothing of them.
 
     Raises:
         UsageError: One of them is not named or cannot be opened; the scan refuses the model.
@@ -83,6 +85,7 @@ def open_both(
         rate=remote.rate,
         spend=remote.spend,
         headers=headers or {},
+        permit=permit,
         options=remote.options,
     )
     if remote.batch is not None:

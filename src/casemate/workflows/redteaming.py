@@ -28,6 +28,7 @@ from casemate.guard.marks import HEADER, make_mark
 from casemate.records.detection import Detection
 from casemate.records.trial import Seen
 from casemate.store.keys import key_folder
+from casemate.workflows.allowance import Allowance
 from casemate.workflows.attacking import describe_inputs
 from casemate.workflows.job import Job
 from casemate.workflows.neighbours import Neighbours
@@ -204,10 +205,10 @@ def exercise(
                 f"{attack} needs {' and '.join(needs)}, which no endpoint gives",
                 hint=f"these need answers alone: {', '.join(black_box())}",
             )
-    spent = _spent(workspace, signed.digest)
+    allowance = Allowance(signed, workspace)
     for uri in (plan.target, plan.after):
         for attack in plan.attacks if uri else ():
-            refuse(signed.scope, str(uri), attack, datetime.now(UTC), spent)
+            refuse(signed.scope, str(uri), attack, datetime.now(UTC), allowance.spent)
     job = Job(
         "redteam",
         loaded,
@@ -230,13 +231,14 @@ def exercise(
                 loaded,
                 plan,
                 signed,
-                spent,
+                allowance,
                 {HEADER: value},
                 telemetry,
                 telemetry_after,
                 progress,
             )
         )
+        allowance.close()
         job.interrupted = any(one.state == "interrupted" for one in trials)
         _advise(job, plan, marked=mark is not None, telemetry=telemetry is not None)
     bundle = job.bundle()
@@ -248,23 +250,23 @@ def _attacks(
     loaded: Loaded,
     plan: Plan,
     signed: Signed,
-    spent: int,
+    allowance: Allowance,
     mark: Mapping[str, str],
     telemetry: EventQuery | None,
     telemetry_after: EventQuery | None,
     progress: Progress | None,
 ) -> Iterator[Trial]:
-    users = Neighbours(loaded, plan.target, plan.users, plan.principal, mark)
-    users_after = Neighbours(loaded, plan.after, plan.users, plan.principal, mark)
+    users = Neighbours(loaded, plan.target, plan.users, plan.principal, mark, allowance)
+    users_after = Neighbours(loaded, plan.after, plan.users, plan.principal, mark, allowance)
     radii = loaded.config.attack.eps
-    share = max(1, plan.budget // max(1, len(plan.attacks)))
+    share = max(1, min(plan.budget, allowance.left) // max(1, len(plan.attacks)))
     for number, attack in enumerate(plan.attacks):
         if progress:
             progress(attack, number, len(plan.attacks))
         who = f"redteam-{job.run.id[-6:]}-{attack}"
         known = who if plan.principal else None  # without a header all callers are one
         begun = time.time_ns() // 1000
-        refuse(signed.scope, plan.target, attack, datetime.now(UTC), spent)
+        refuse(signed.scope, plan.target, attack, datetime.now(UTC), allowance.spent)
         with users.asking(plan.data, plan.label):
             trial = _one(
                 job,
@@ -275,22 +277,20 @@ def _attacks(
                 who,
                 mark,
                 share,
-                signed,
+                allowance,
                 describe=not number,
             )
         if trial is None:
             continue
-        spent += trial.cost.queries
         events, found = _look(job, workspace_of(job), telemetry, known, begun, trial)
         after = None
         if plan.after is not None:
-            refuse(signed.scope, plan.after, attack, datetime.now(UTC), spent)
+            refuse(signed.scope, plan.after, attack, datetime.now(UTC), allowance.spent)
             users_after.truth = users.truth
             with users_after.asking(plan.data, plan.label):
                 after = _one(
-                    job, loaded, plan, plan.after, attack, f"{who}-after", mark, share, signed
+                    job, loaded, plan, plan.after, attack, f"{who}-after", mark, share, allowance
                 )
-            spent += after.cost.queries if after else 0
         answered: tuple[str, ...] = ()
         enforced = telemetry_after or telemetry
         if plan.after is not None and enforced is not None:
@@ -330,7 +330,7 @@ def _one(
     who: str,
     mark: Mapping[str, str],
     share: int,
-    signed: Signed,
+    allowance: Allowance,
     *,
     describe: bool = False,
 ) -> Trial | None:
@@ -340,7 +340,7 @@ def _one(
 
         def opened_as(name: str, where: str) -> Opened:
             headers = {**mark, **({plan.principal: name} if plan.principal else {})}
-            door = open_endpoint(loaded, where, plan, headers, rate=signed.scope.rate)
+            door = open_endpoint(loaded, where, plan, headers, allowance)
             return stack.enter_context(door)
 
         try:
@@ -366,12 +366,11 @@ def _one(
 
 
 def open_endpoint(
-    loaded: Loaded, uri: str, plan: Plan, headers: Mapping[str, str], *, rate: float
+    loaded: Loaded, uri: str, plan: Plan, headers: Mapping[str, str], allowance: Allowance
 ) -> AbstractContextManager[Opened]:
-    """Open an endpoint as one caller: own headers, one input a request, at most `rate` a second."""
+    """Open an endpoint as one caller: own headers, one input a request, on the scope's account."""
     remote = loaded.config.endpoint
-    allowed = min(rate, remote.rate) if remote.rate else rate
-    table = msgspec.structs.replace(remote, rate=allowed, batch=1, retries=min(1, remote.retries))
+    table = msgspec.structs.replace(remote, batch=1, retries=min(1, remote.retries))
     config = msgspec.structs.replace(loaded.config, endpoint=table)
     return open_both(
         msgspec.structs.replace(loaded, config=config),
@@ -380,6 +379,7 @@ def open_endpoint(
         label=plan.label,
         device="cpu",
         headers=headers,
+        permit=allowance.permit,
     )
 
 
@@ -471,18 +471,6 @@ def _pages(found: Detection) -> bool:
 def _accused(job: Job, begun: int, names: frozenset[str]) -> int:
     found = detections(workspace_of(job), begun)
     return len({name for one in found if _pages(one) for name in one.principals} & names)
-
-
-def _spent(workspace: Workspace, digest: str) -> int:
-    """Return the inputs that earlier exercises under the same scope have sent."""
-    from casemate.records.trial import Trial as Kept
-
-    return sum(
-        trial.cost.queries
-        for one in workspace.runs("redteam")
-        if one.arguments.get("scope_digest") == digest
-        for trial in workspace.records(one.id, Kept)
-    )
 
 
 def _advise(job: Job, plan: Plan, *, marked: bool, telemetry: bool) -> None:

@@ -17,6 +17,7 @@ import re
 import tomllib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -139,6 +140,9 @@ def refuse(scope: Scope, uri: str, attack: str, now: datetime, spent: int) -> No
             f"{host} is outside the scope '{scope.name}'",
             hint=f"it allows: {', '.join(scope.hosts)}",
         )
+    plain = unquote(at.path)
+    if {".", ".."} & set(re.split(r"[/\\\\]", plain)) or "//" in plain or "%2f" in at.path.lower():
+        raise UsageError(f"the path {at.path} can be read in more than one way")
     if not any(fnmatch.fnmatchcase(at.path, one) for one in scope.paths):
         raise UsageError(
             f"the path {at.path} is outside the scope '{scope.name}'",
@@ -149,6 +153,17 @@ def refuse(scope: Scope, uri: str, attack: str, now: datetime, spent: int) -> No
             f"the scope '{scope.name}' does not allow {attack}",
             hint=f"it allows: {', '.join(scope.attacks)}",
         )
+    in_time(scope, now)
+    if spent >= scope.spend:
+        raise UsageError(f"the scope '{scope.name}' is spent: {spent} of {scope.spend} inputs")
+
+
+def in_time(scope: Scope, now: datetime) -> None:
+    """Raise when the scope does not hold at this moment.
+
+    Raises:
+        UsageError: It is too early, too late, or not the hour.
+    """
     if not scope.not_before <= now < scope.not_after:
         raise UsageError(
             f"the scope '{scope.name}' holds from {scope.not_before} to {scope.not_after}",
@@ -156,8 +171,6 @@ def refuse(scope: Scope, uri: str, attack: str, now: datetime, spent: int) -> No
         )
     if scope.hours and not _within(scope.hours, now):
         raise UsageError(f"the scope '{scope.name}' allows {scope.hours} UTC only")
-    if spent >= scope.spend:
-        raise UsageError(f"the scope '{scope.name}' is spent: {spent} of {scope.spend} inputs")
 
 
 def pae(kind: str, body: bytes) -> bytes:
