@@ -51,7 +51,7 @@ def test_what_belongs_to_the_campaign_is_taken_together():
     assert page.queries == 999
     assert page.campaigns == 26
     for words in (
-        "It still goes on: this is page 2 about it.",
+        "Page 2 about it: it still goes on, or is graver than was told before.",
         'accounts linked to one another: "eve", "eve-2", "eve-3"',
         "60 min before this page",
         "Also seen in it: test-burst",

@@ -60,6 +60,26 @@ def test_a_campaign_pages_once_and_again_when_it_goes_on(workspace):
     assert pages[0]["principals"] == ["eve"]
 
 
+def test_a_mild_decoy_does_not_mute_what_the_campaign_becomes(workspace):
+    decoy = detection(campaign="cam-1", conclusion="probe")
+    with receivers.web(200) as (to, heard):
+        pager = a_pager(workspace, to)
+        for moment, one, outcome in (
+            (NOW, decoy, "sent"),
+            (NOW + 1, decoy, "repeated"),
+            (NOW + 2, detection(campaign="cam-1", conclusion="attack"), "sent"),
+            (NOW + 3, detection(campaign="cam-1", severity=Severity.CRITICAL), "sent"),
+            (NOW + 4, detection(campaign="cam-1", severity=Severity.CRITICAL), "repeated"),
+            (NOW + 5, decoy, "repeated"),
+        ):
+            assert outcomes(pager.page([one], moment)) == [outcome]
+    pages = [json.loads(body) for _, _, body in heard]
+    assert [(one["severity"], one["conclusion"], one["times"]) for one in pages] == [
+        ("important", "probe", 1), ("important", "attack", 2), ("critical", "attack", 3),
+    ]  # fmt: skip
+    assert len({one["id"] for one in pages}) == 3
+
+
 def test_a_restart_neither_repeats_nor_forgets(tmp_path):
     found = detection()
     with receivers.web(503, 503, 200) as (to, heard):

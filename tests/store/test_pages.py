@@ -32,6 +32,35 @@ def test_a_topic_is_posted_once_per_channel_until_again(book):
     ][1:]  # fmt: skip
 
 
+def test_a_topic_that_rises_is_told_again_once_per_rise(book):
+    def post(at, severity, conclusion):
+        weights = {"t": (severity, conclusion)}
+        return book.post("a", {"t": b"1"}, each, now=at, weights=weights, again=HOUR)["t"]
+
+    assert post(NOW, 1, 1) == "posted"
+    assert post(NOW + 1, 3, 1) == "posted"
+    assert post(NOW + 2, 3, 1) == "repeated"
+    assert post(NOW + 3, 1, 4) == "posted"  # milder, and yet an attack now
+    assert post(NOW + 4, 3, 4) == "repeated"
+    assert post(NOW + 5, 1, 1) == "repeated"
+    assert post(NOW + 2 * HOUR, 1, 1) == "posted"
+    assert post(NOW + 2 * HOUR + 1, 3, 1) == "posted"  # as people were last told of a mild one
+    assert len(book.claim(NOW + 9 * HOUR, HOUR)) == 5
+
+
+def test_what_is_held_is_told_as_the_gravest_it_was(book):
+    book.post("a", {"other": b"o"}, each, now=NOW)
+    for at, body, weight in ((1, b"mild", 1), (2, b"grave", 3), (3, b"milder", 0)):
+        states = book.post(
+            "a", {"t": body}, each, now=NOW + at, weights={"t": (weight, 0)}, most=1, pause=HOUR
+        )
+        assert states == {"t": "held"}
+    assert book.post("a", {}, each, now=NOW + 2 * HOUR, most=1, pause=HOUR) == {"t": "posted"}
+    assert [one.body for one in book.claim(NOW + 2 * HOUR, HOUR)] == [b"o", b"grave"]
+    again = book.post("a", {"t": b"g"}, each, now=NOW + 2 * HOUR + 1, weights={"t": (3, 0)})
+    assert again == {"t": "repeated"}
+
+
 def test_nothing_is_decided_when_composing_fails(book):
     def broken(waiting):
         raise RuntimeError("no words")

@@ -147,7 +147,7 @@ def _lines(
     linked = "accounts linked to one another: " if len(lead.principals) > 1 else ""
     lines = [headline(lead, entry), ""]
     if times > 1:
-        lines.append(f"It still goes on: this is page {times} about it.")
+        lines.append(f"Page {times} about it: it still goes on, or is graver than was told before.")
     lines += [
         f"What:     {short(lead.message, 600)}",
         f"Model:    {short(lead.model, 80) or 'not named in the requests'}",

@@ -43,6 +43,8 @@ _PAUSE = 600 * _SECOND
 _TOGETHER = 3
 """More campaigns than this at one moment make one page."""
 _SURENESS = list(Confidence)
+_CONCLUSIONS = ("drift", "probe", "loss", "misuse", "attack")
+"""The gravest last: a campaign that rises is told again at once."""
 
 
 class Told(NamedTuple):
@@ -97,6 +99,7 @@ class Book(Protocol):
         compose: Callable[[Sequence[Any]], Sequence[Any]],
         *,
         now: int,
+        weights: Mapping[str, tuple[int, int]] | None = None,
         again: int | None = None,
         most: int | None = None,
         pause: int = 0,
@@ -203,6 +206,7 @@ class Pager:
             {topic: _body(found) for topic, found in topics.items()},
             write,
             now=now,
+            weights={topic: _weight(found) for topic, found in topics.items()},
             again=self._again,
             most=_MOST,
             pause=_PAUSE,
@@ -346,6 +350,12 @@ def _topic(one: Detection) -> str:
 
 def _rank(one: Detection) -> tuple[int, int, int]:
     return one.severity.rank, _SURENESS.index(one.confidence), one.began
+
+
+def _weight(found: Sequence[Detection]) -> tuple[int, int]:
+    """Return how grave the gravest is, by severity and by conclusion; more is worse."""
+    severity = len(Severity) - min(one.severity.rank for one in found)
+    return severity, max(_CONCLUSIONS.index(one.conclusion) for one in found)
 
 
 def _body(found: Sequence[Detection]) -> bytes:

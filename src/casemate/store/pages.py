@@ -17,6 +17,13 @@ State = Literal["posted", "repeated", "held"]
 _HOUR = 3600 * 1_000_000
 
 
+class Weight(NamedTuple):
+    """How grave a topic is, in two respects; more is worse in each."""
+
+    severity: int
+    conclusion: int
+
+
 class Waiting(NamedTuple):
     """A topic nobody has been told of on this channel, or not for long."""
 
@@ -58,6 +65,7 @@ class PageBook:
         compose: Callable[[Sequence[Any]], Sequence[Any]],
         *,
         now: int,
+        weights: Mapping[str, tuple[int, int]] | None = None,
         again: int | None = None,
         most: int | None = None,
         pause: int = 0,
@@ -69,29 +77,44 @@ class PageBook:
             seen: What there is to tell, by topic.
             compose: Makes pages of topics that wait; called inside the transaction.
             now: Microseconds since the epoch, as all times here.
+            weights: Severity and conclusion of a topic, none being (0, 0): one that rises in either
+                above what was told of it is told again at once.
             again: A topic told longer ago than this is told again; None for never.
             most: Pages an hour beyond which topics are held ...
             pause: ... until this long after the last page, and then told together.
         """
         states: dict[str, State] = {}
         with self._workspace.writing() as database:
-            for topic, body in seen.items():
+            for topic, given in seen.items():
+                body = given
+                weight = Weight(*(weights or {}).get(topic, (0, 0)))
                 row = database.execute(
-                    "SELECT told FROM topics WHERE channel = ? AND topic = ?", (channel, topic)
+                    """SELECT told, severity, conclusion, body FROM topics
+                    WHERE channel = ? AND topic = ?""",
+                    (channel, topic),
                 ).fetchone()
-                old = row is not None and row[0] is not None
-                if old and (again is None or now - again < row[0]):
-                    database.execute(
-                        "UPDATE topics SET seen = ? WHERE channel = ? AND topic = ?",
-                        (now, channel, topic),
-                    )
-                    states[topic] = "repeated"
-                    continue
+                if row is not None:
+                    told, before, old = row[0], Weight(row[1], row[2]), row[3]
+                    rises = any(new > was for new, was in zip(weight, before, strict=True))
+                    lately = told is not None and (again is None or now - again < told)
+                    if lately and not rises:
+                        database.execute(
+                            "UPDATE topics SET seen = ? WHERE channel = ? AND topic = ?",
+                            (now, channel, topic),
+                        )
+                        states[topic] = "repeated"
+                        continue
+                    if told is None and weight < before:
+                        body = old  # what waits is the graver
+                    if told is None or lately:
+                        weight = Weight(*map(max, weight, before))
                 database.execute(
-                    """INSERT INTO topics (channel, topic, told, times, seen, body)
-                    VALUES (?1, ?2, NULL, 0, ?3, ?4)
-                    ON CONFLICT DO UPDATE SET told = NULL, seen = ?3, body = ?4""",
-                    (channel, topic, now, body),
+                    """INSERT INTO topics
+                        (channel, topic, told, times, seen, body, severity, conclusion)
+                    VALUES (?1, ?2, NULL, 0, ?3, ?4, ?5, ?6)
+                    ON CONFLICT DO UPDATE
+                        SET told = NULL, seen = ?3, body = ?4, severity = ?5, conclusion = ?6""",
+                    (channel, topic, now, body, *weight),
                 )
                 states[topic] = "held"
             (pages, last) = database.execute(

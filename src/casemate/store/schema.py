@@ -57,4 +57,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX pages_of_a_channel ON pages (channel, made)",
         "CREATE INDEX pages_waiting ON pages (next) WHERE state = 'due'",
     ),
+    (
+        "ALTER TABLE topics ADD COLUMN severity INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE topics ADD COLUMN conclusion INTEGER NOT NULL DEFAULT 0",
+    ),
 )
