@@ -257,7 +257,7 @@ class Guard:
         first = self._reserve(ask)
         ask.measured = _BLANK * inputs.rows
         if self._judge is not None:
-            ids = [f"{self.writer}:{first + row}" for row in range(inputs.rows)]
+            ids = [f"{self.writer}:{row}" for row in range(first, first + inputs.rows)]
             measured = attempt(self._judge.look, exchange, ids)
             if isinstance(measured, Fault):
                 self.failures += 1

@@ -138,7 +138,7 @@ class Outcome:
                 ask.note = f"the answer cannot be changed: {error}"[:300]
                 self._unchanged(ask)
                 return self._closed(ask, _Served(reply, true, blank))
-        if any(step.charge is not None for step in ask.steps):
+        if ask.steps and any(step.charge is not None for step in ask.steps):
             self._charge(ask, _bits(found, exchange.rows, served.body, ask.measured))
         return _Served(served, true, digests)
 
@@ -235,6 +235,10 @@ class Outcome:
         if len(measured) != exchange.rows:
             measured = (Measures(),) * exchange.rows
         component = route.table.component if route else None
+        payload = self._kept(ask, exchange)
+        request, bytes_out = str(slot.first), heard or len(served.reply.body)
+        status = served.reply.status if failed is None else failed
+        took = max(0, now - exchange.at)
         return [
             Event(
                 writer=self._writer,
@@ -247,17 +251,17 @@ class Outcome:
                 version=exchange.version,
                 route=exchange.route,
                 protocol=exchange.protocol,
-                request=str(slot.first),
+                request=request,
                 row=row,
                 rows=exchange.rows,
-                status=served.reply.status if failed is None else failed,
-                took=max(0, now - exchange.at),
+                status=status,
+                took=took,
                 bytes_in=len(ask.call.body),
-                bytes_out=heard or len(served.reply.body),
+                bytes_out=bytes_out,
                 input_digest=inputs[row],
                 output_digest=served.outputs[row],
                 served_digest=served.served[row],
-                payload=self._kept(ask, exchange),
+                payload=payload,
                 measures=measured[row],
                 decision=ask.decision,
                 enforced=ask.enforced,

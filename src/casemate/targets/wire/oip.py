@@ -256,7 +256,6 @@ def _from_json(one: Wired, total: int, taken: npt.NDArray[Any] | None) -> npt.ND
         raise FormatError(f"{flat.size} numbers for the shape {list(one.shape)}")
     if kind == "BOOL":
         return flat.astype(np.bool_).reshape(one.shape)
-    whole = NUMPY[kind][1] in "iu"
-    if whole and flat.dtype.kind == "f" and not bool((flat == np.rint(flat)).all()):
+    if flat.dtype.kind == "f" and NUMPY[kind][1] in "iu" and bool((flat != np.rint(flat)).any()):
         raise FormatError(f"fractions in a tensor of {kind}")
     return cast_to(flat, kind).reshape(one.shape)

@@ -127,7 +127,7 @@ def count(shape: Sequence[int]) -> int:
         if length < 0:
             raise FormatError(f"a shape with the negative length {length}")
         total *= length
-    if total > MAX_ELEMENTS or any(length > MAX_ELEMENTS for length in shape):
+    if total > MAX_ELEMENTS or (not total and max(shape) > MAX_ELEMENTS):
         raise LimitExceeded(f"a tensor of shape {list(shape)} is over the limit of elements")
     return total
 
