@@ -146,6 +146,21 @@ def test_events_of_three_guards_arrive_as_one_picture_and_each_keeps_its_own(gua
     assert everything.unread == 0
 
 
+def test_events_that_others_overtook_are_yielded_once(guards):
+    everything, stream, read, found = Arrivals(guards[0].stream, since=0), guards[1].stream, {}, []
+
+    def turn():
+        for one in everything.tail(read):
+            read[one.writer] = max(one.sequence, read.get(one.writer, -1))
+            found.append(one.sequence)
+
+    for first, last in ((4, 8), (0, 4), (2, 6), (8, 9)):
+        stream.append(events(ANA, first, last))
+        assert stream.flush()
+        until(lambda: turn() or len(found) >= 9, 1.0)
+    assert found == [4, 5, 6, 7, 0, 1, 2, 3, 8]
+
+
 def test_what_the_journal_cannot_keep_is_carried_and_still_said(guards):
     journal = Journal()
     journal.full = True

@@ -10,7 +10,6 @@ from casemate.store.orders import OrderBook
 from casemate.store.streams.opening import open_stream
 from casemate.store.streams.outbox import Outbox
 from casemate.store.workspace import Workspace
-from tests.notify.made import detection
 from tests.servers.kafka import KafkaCluster
 from tests.servers.nats import NatsServer
 from tests.store.streams.made import ANA, BO, EVE, KEY, NOW, events, order, taken, until
@@ -84,13 +83,6 @@ def test_an_order_reaches_every_guard_and_holds_there(broker, tmp_path):
         for one in taken(later.orders(), 1):
             book.add(one)
         assert book.active(NOW) == (given,)
-
-
-def test_detections_are_carried(broker):
-    found = [detection() for _ in range(3)]
-    with broker.open() as one, broker.open() as two:
-        one.send(*found)
-        assert taken(two.detections(), 3) == found
 
 
 def test_while_the_broker_is_away_nothing_waits_and_afterwards_nothing_is_missing(broker):
@@ -192,22 +184,6 @@ def test_listening_from_a_time_on_leaves_out_what_is_older(broker):
         assert numbers(taken(writer.events(since=middle), 10), ANA) == list(range(20, 30))
         future = writer.events(since=middle + 3_600_000_000)
         assert future.take(1.0) == []
-
-
-def test_the_sink_keeps_to_the_order_of_its_writer(broker):
-    with broker.open() as stream:
-        sink = stream.sink(ANA)
-        assert sink.flush() is None
-        receipt = sink.append(events(ANA, 0, 3))
-        assert receipt == (ANA, 0, 2, False)
-        sink.append(events(ANA, 3, 4))
-        assert sink.flush() == (ANA, 0, 3, True)
-        for wrong in ([], events(ANA, 3, 4), events(BO, 4, 5)):
-            with pytest.raises(StoreError):
-                sink.append(wrong)
-        sink.append(events(ANA, 9, 10))  # what others lost shows as a jump
-        sink.close()
-        assert sink.writer == ANA
 
 
 def test_orders_that_cannot_wait_are_refused_out_loud(broker):

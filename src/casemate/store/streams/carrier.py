@@ -1,4 +1,4 @@
-"""What a kind of broker must be able to do to carry events, detections and orders."""
+"""What a kind of broker must be able to do to carry events and orders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Carrier(Protocol):
         """Store a message; when this returns the broker has it.
 
         Args:
-            topic: `events`, `detections` or `orders`.
+            topic: `events` or `orders`.
             key: Messages with one key stay in order.
             ident: The same message again has the same one.
             data: The message.

@@ -9,13 +9,12 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from casemate.errors import FormatError
-from casemate.records.detection import Detection
 from casemate.records.event import Event
 from casemate.records.order import Order
 from casemate.store.streams.frame import unpack
 
-T = TypeVar("T", Event, Detection, Order)
-Topic = Literal["events", "detections", "orders"]
+T = TypeVar("T", Event, Order)
+Topic = Literal["events", "orders"]
 _AHEAD = 64
 """Messages a feed reads ahead of whoever takes from it."""
 _LATE = 4096

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _TIMEOUT_MS = 5_000
 _IDLE_MS = 500
 _LONGEST = 15.0
-_PARTITIONS = {"events": 8, "detections": 1, "orders": 1}
+_PARTITIONS = {"events": 8, "orders": 1}
 _DAY_MS = 86_400_000
-_KEPT_MS = {"events": 7 * _DAY_MS, "detections": 90 * _DAY_MS, "orders": 90 * _DAY_MS}
+_KEPT_MS = {"events": 7 * _DAY_MS, "orders": 90 * _DAY_MS}
 
 
 class Kafka:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 _DAY = 86_400.0
-_KEPT = {"events": 7 * _DAY, "detections": 90 * _DAY, "orders": 90 * _DAY}
+_KEPT = {"events": 7 * _DAY, "orders": 90 * _DAY}
 _TIMEOUT = 2.0
 _IDLE = 0.2
 """Seconds between questions while nothing new is there."""

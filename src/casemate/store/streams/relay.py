@@ -94,6 +94,7 @@ class Arrivals:
     def __init__(self, stream: Stream, since: int) -> None:
         """Listen to what was carried since a time, in microseconds since the epoch, and on."""
         self._feed = stream.events(since)
+        self._floor: dict[str, int] | None = None
 
     @property
     def unread(self) -> int:
@@ -101,7 +102,12 @@ class Arrivals:
         return self._feed.unread
 
     def tail(self, after: Mapping[str, int]) -> Iterator[Event]:
-        """Yield what has arrived beyond a sequence of each writer."""
+        """Yield what has arrived, each event once, also one that others of its writer overtook.
+
+        What was read before, as the first call says, is left out; later calls go on from there.
+        """
+        if self._floor is None:
+            self._floor = dict(after)
         for event in self._feed.take():
-            if event.sequence > after.get(event.writer, -1):
+            if event.sequence > self._floor.get(event.writer, -1):
                 yield event

@@ -1,4 +1,4 @@
-"""Stream: events meet in a broker, and orders and detections reach every guard from there.
+"""Stream: events meet in a broker, and orders reach every guard from there.
 
 The caller's side is plain functions that never wait for the broker; a thread with an event loop of
 its own does the carrying, in order, and goes on for as long as the broker is away.
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from casemate.errors import StoreError
-from casemate.records.detection import Detection
 from casemate.records.event import Event
 from casemate.records.make import make
 from casemate.records.order import Order
@@ -24,7 +23,6 @@ from casemate.store.streams.carrier import pause
 from casemate.store.streams.feed import Feed, T, Topic
 from casemate.store.streams.frame import pack
 from casemate.store.streams.outbox import Outbox, Piece
-from casemate.store.telemetry.sink import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from casemate.store.streams.outbox import Loss
 
 R = TypeVar("R")
-_TOPICS: tuple[Topic, ...] = ("events", "detections", "orders")
+_TOPICS: tuple[Topic, ...] = ("events", "orders")
 _MESSAGE = 256 * 1024
 """Bytes of records in one message; brokers take a megabyte unless told otherwise."""
 
@@ -83,18 +81,17 @@ class Stream:
         """Records that wait to be carried."""
         return sum(len(box) for box in self._boxes.values())
 
-    def send(self, *records: Order | Detection) -> None:
-        """Carry orders and detections to everybody who listens, once the broker is there.
+    def send(self, *orders: Order) -> None:
+        """Carry orders to everybody who listens, once the broker is there.
 
         Raises:
             StoreError: Too many wait already.
         """
-        for record in records:
-            topic: Topic = "orders" if isinstance(record, Order) else "detections"
-            piece = Piece(msgspec.json.encode(record), record.id, time.time_ns() // 1000)
-            if not self._boxes[topic].offer([piece]):
-                raise StoreError(f"too many {topic} wait for the broker: {self.trouble}")
-            self._rouse(topic)
+        for order in orders:
+            piece = Piece(msgspec.json.encode(order), order.id, time.time_ns() // 1000)
+            if not self._boxes["orders"].offer([piece]):
+                raise StoreError(f"too many orders wait for the broker: {self.trouble}")
+            self._rouse("orders")
 
     def append(self, events: Sequence[Event]) -> bool:
         """Carry events if there is room, without waiting, and say whether there was.
@@ -110,17 +107,9 @@ class Stream:
         self._rouse("events")
         return taken
 
-    def sink(self, writer: str) -> StreamSink:
-        """Return the door for the events of one writer."""
-        return StreamSink(self, writer)
-
     def events(self, since: int | None = None) -> Feed[Event]:
         """Listen to the events of every guard, those kept since a time (microseconds) first."""
         return self._listen(Feed(Event, "events", self._key), "events", since)
-
-    def detections(self, since: int | None = None) -> Feed[Detection]:
-        """Listen to detections, those kept since a time first."""
-        return self._listen(Feed(Detection, "detections", self._key), "detections", since)
 
     def orders(self) -> Feed[Order]:
         """Listen to orders, all that the broker keeps first; `OrderBook.add` takes them as is."""
@@ -254,53 +243,6 @@ class Stream:
         return Piece(
             msgspec.json.encode(event), f"{event.writer}:{event.sequence}", event.at, event.writer
         )
-
-
-class StreamSink:
-    """An EventSink that carries the events of one writer; what is durable is the broker's word."""
-
-    def __init__(self, stream: Stream, writer: str) -> None:
-        self._stream = stream
-        self._writer = writer
-        self._next = 0
-        self._first: int | None = None
-
-    @property
-    def writer(self) -> str:
-        """The `writer` of every event appended."""
-        return self._writer
-
-    def append(self, events: Sequence[Event]) -> Receipt:
-        """Hand events over without waiting; what the stream has no room for it records itself.
-
-        Raises:
-            StoreError: None, of another writer, or not in order.
-        """
-        if not events:
-            raise StoreError("no events to keep")
-        expected = self._next
-        for one in events:
-            if one.writer != self._writer or one.sequence < expected:
-                raise StoreError(
-                    f"event {one.writer}:{one.sequence} where {self._writer}:{expected} was due"
-                )
-            expected = one.sequence + 1
-        self._next = expected
-        self._first = events[0].sequence if self._first is None else self._first
-        self._stream.append(events)
-        return Receipt(self._writer, events[0].sequence, events[-1].sequence, durable=False)
-
-    def flush(self) -> Receipt | None:
-        """Wait up to ten seconds for the broker; the receipt says whether it has everything."""
-        if self._first is None:
-            return None
-        carried = self._stream.flush()
-        first, self._first = self._first, None
-        return Receipt(self._writer, first, self._next - 1, durable=carried)
-
-    def close(self) -> None:
-        """Flush; the stream stays open, as others use it."""
-        self.flush()
 
 
 async def _made(carrier: Callable[[], Carrier]) -> Carrier:
