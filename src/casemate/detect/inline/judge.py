@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 CARRIED = np.array([0, *keyed.ENDS[:4]])
 """Which marks an event carries: exact, in place, anywhere, whole, coarse."""
-LINES = 1024
+LINES = 256
 WRITERS = 4096
 PENDING = 1 << 16
 LABELS = 1 << 10
