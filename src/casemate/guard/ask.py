@@ -70,6 +70,7 @@ class Ask:
     __slots__ = (
         "action",
         "call",
+        "chosen",
         "decision",
         "enforced",
         "exchange",
@@ -95,7 +96,10 @@ class Ask:
         """None when the request could not be read."""
         self.exchange: Exchange | None = None
         """None when the request is no inference: it is forwarded and leaves no event."""
+        self.chosen: Sequence[int] = range(1)
+        """Places of the inputs that are looked at and recorded one by one."""
         self.measured: Sequence[Measures] = (Measures(),)
+        """One per input; empty for those that were not chosen."""
         self.slot: Slot | None = None
         self.kind: EventKind = "inference"
         self.decision: Decision = "pass"

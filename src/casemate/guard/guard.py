@@ -28,6 +28,7 @@ from casemate.guard.outcome import Outcome
 from casemate.guard.principal import Principals
 from casemate.guard.release import Release
 from casemate.guard.routes import Routes
+from casemate.guard.sample import Sample, part, places, spread
 from casemate.records.event import Event, Measures
 from casemate.records.exchange import Exchange
 
@@ -89,6 +90,7 @@ class Guard:
         self._orders = Orders(policy.rule, keys)
         self._clients = Clients(policy.client)
         self._keys = keys
+        self._sample = Sample(keys)
         self._release = Release(start)
         self._outcome = Outcome(policy, keys, judge, writer)
 
@@ -153,7 +155,7 @@ class Guard:
         # The question is on record already; what is known now follows it.
         late = self._release.reserve(slot.rows, lambda: ())
         first = late.first
-        events = [replace(one, sequence=first + one.row, kind=_late(one)) for one in found.events]
+        events = [_late(one, first + place) for place, one in enumerate(found.events)]
         return Answered(found.reply, self._release.fill(late, events, now), found.payloads)
 
     def due(self, now: int) -> list[Event]:
@@ -257,13 +259,14 @@ class Guard:
         first = self._reserve(ask)
         ask.measured = _BLANK * inputs.rows
         if self._judge is not None:
-            ids = [f"{self.writer}:{row}" for row in range(first, first + inputs.rows)]
-            measured = attempt(self._judge.look, exchange, ids)
+            chosen = ask.chosen
+            ids = [f"{self.writer}:{one}" for one in range(first, first + len(chosen))]
+            measured = attempt(self._judge.look, part(exchange, chosen), ids)
             if isinstance(measured, Fault):
                 self.failures += 1
                 ask.kind, ask.note = "bypassed", f"the judge failed: {measured.kind}"
             else:
-                ask.measured = measured
+                ask.measured = spread(measured, chosen, inputs.rows)
         self._decide(ask, spared=client is not None)
 
     def _marked(self, headers: Mapping[str, str], at: int) -> str | None:
@@ -303,7 +306,9 @@ class Guard:
 
     def _reserve(self, ask: Ask) -> int:
         assert ask.exchange is not None
-        slot = ask.slot = self._release.reserve(ask.exchange.rows, lambda: self._outcome.early(ask))
+        rows = ask.exchange.rows
+        slot = ask.slot = self._release.reserve(places(rows), lambda: self._outcome.early(ask))
+        ask.chosen = self._sample.of(rows, f"{self.writer}:{slot.first}")
         return slot.first
 
     def _decide(self, ask: Ask, *, spared: bool) -> None:
@@ -312,21 +317,24 @@ class Guard:
         closed = route is not None and route.table.fail == "closed"
         if self._orders.idle and not closed:
             return
+        whole = len(ask.chosen) == exchange.rows
         asked = Asked(
             ask.call,
             ask.headers,
             exchange,
             ask.measured,
-            ask.question is not None,
+            ask.question is not None and (whole or self._judge is None),
             route.table.approver if route else None,
         )
         self._orders.raise_signs(asked)
         steps = list(self._orders.steps(asked, spared=spared))
-        if closed and any(one.broken for one in ask.measured):
+        unchecked = self._judge is not None and not whole
+        if closed and (unchecked or any(one.broken for one in ask.measured)):
             ask.decision = "refuse"
             if self.enforces:
                 ask.enforced, ask.kind = True, "refused"
-                ask.action = Action("answer", refuse(exchange.protocol, 400))
+                status = 413 if unchecked else 400
+                ask.action = Action("answer", refuse(exchange.protocol, status))
                 return
         if not steps:
             return
@@ -356,5 +364,9 @@ class Guard:
         ask.action = Action("forward", None, delay, upstreams[0] if upstreams else None)
 
 
-def _late(event: Event) -> EventKind:
-    return "answered" if event.kind == "inference" else event.kind
+def _late(event: Event, sequence: int) -> Event:
+    # The input itself is on record: it is counted there, and here is only what became of it.
+    note = event.note
+    if event.kind != "inference":
+        note = event.kind if note is None else f"{event.kind}: {note}"
+    return replace(event, sequence=sequence, kind="answered", lost=0, note=note)

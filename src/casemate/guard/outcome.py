@@ -17,6 +17,7 @@ from casemate.guard.fault import Fault, attempt
 from casemate.guard.mitigations import information
 from casemate.guard.mitigations.refusal import refuse
 from casemate.guard.rewriting import rewrite
+from casemate.guard.sample import part, places, spread
 from casemate.records.event import Event, Measures
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from casemate.records.exchange import Exchange
 
 _NOBODY = 0
+_BLANK = Measures()
 
 
 class Found(NamedTuple):
@@ -61,7 +63,7 @@ class Outcome:
         """Return what comes of a request; measures are completed on the way."""
         exchange = ask.exchange
         assert exchange is not None
-        blank: Sequence[str | None] = (None,) * exchange.rows
+        blank: Sequence[str | None] = (None,) * places(exchange.rows)
         if ask.action.reply is not None or reply is None:
             failed = status if reply is None else None
             told = refuse(exchange.protocol, status or 502) if reply is None else reply
@@ -83,7 +85,7 @@ class Outcome:
         exchange = ask.exchange
         assert exchange is not None
         told = refuse(exchange.protocol, status or 502) if reply is None else reply
-        blank: Sequence[str | None] = (None,) * exchange.rows
+        blank: Sequence[str | None] = (None,) * places(exchange.rows)
         served = _Served(told, blank, blank)
         return Found(told, self._events(ask, exchange, now, served, digest=False))
 
@@ -91,26 +93,26 @@ class Outcome:
         """Return the events of a request whose answer is still out."""
         exchange = ask.exchange
         assert exchange is not None
-        blank: Sequence[str | None] = (None,) * exchange.rows
+        blank: Sequence[str | None] = (None,) * places(exchange.rows)
         told = Reply(_NOBODY, (), b"")
         return self._events(ask, exchange, exchange.at, _Served(told, blank, blank))
 
     def _serve(self, ask: Ask, exchange: Exchange, reply: Reply) -> _Served:
-        blank: Sequence[str | None] = (None,) * exchange.rows
+        blank: Sequence[str | None] = (None,) * places(exchange.rows)
         if ask.listener is not None:
             ask.listener.end()
             heard = self._digests.of(exchange.principal, ask.listener.hash.digest())
             if ask.listener.stream.text:
                 self._charge(ask, information.bits_of_text(ask.listener.stream.text))
             self._unchanged(ask)
-            return _Served(reply, (heard,) * exchange.rows, blank)
+            return _Served(reply, (heard,) * len(blank), blank)
         headers = dict(reply.headers)
         question, route = ask.question, ask.route
         body = reply.body
         if question is None or route is None:
             digest = self._digests.of(exchange.principal, body)
             self._unchanged(ask)
-            return self._closed(ask, _Served(reply, (digest,) * exchange.rows, blank))
+            return self._closed(ask, _Served(reply, (digest,) * len(blank), blank))
         try:
             body = plain(body, headers.get("content-encoding", ""), self._policy.max_body)
             _, found = protocols.answer(question, route, headers, body)
@@ -118,8 +120,8 @@ class Outcome:
             ask.note = f"the answer cannot be read: {error}"[:300]
             digest = self._digests.of(exchange.principal, body)
             self._unchanged(ask)
-            return self._closed(ask, _Served(reply, (digest,) * exchange.rows, blank))
-        true = self._output_digests(exchange, found, body)
+            return self._closed(ask, _Served(reply, (digest,) * len(blank), blank))
+        true = self._output_digests(ask, exchange, found, body)
         self._weigh(ask, exchange, found)
         served, digests = reply, blank
         if ask.changes:
@@ -133,7 +135,7 @@ class Outcome:
             try:
                 served = rewrite(question, route, reply, headers, body, change)
                 _, found = protocols.answer(question, route, dict(served.headers), served.body)
-                digests = self._output_digests(exchange, found, served.body)
+                digests = self._output_digests(ask, exchange, found, served.body)
             except FormatError as error:
                 ask.note = f"the answer cannot be changed: {error}"[:300]
                 self._unchanged(ask)
@@ -162,11 +164,13 @@ class Outcome:
         complete = replace(
             exchange, scores=found.scores, labels=found.labels, label_names=found.label_names
         )
-        measured = attempt(self._judge.weigh, complete, ask.measured)
+        seen, full = ask.chosen, ask.measured
+        looked = full if len(seen) == len(full) else [full[row] for row in seen]
+        measured = attempt(self._judge.weigh, part(complete, seen), looked)
         if isinstance(measured, Fault):
             ask.note = f"the judge failed at the answer: {measured.kind}"
         else:
-            ask.measured = measured
+            ask.measured = spread(measured, ask.chosen, exchange.rows)
 
     def _charge(self, ask: Ask, bits: float) -> None:
         for step in ask.steps:
@@ -174,25 +178,30 @@ class Outcome:
                 step.charge(bits)
 
     def _output_digests(
-        self, exchange: Exchange, found: Outputs, body: bytes
+        self, ask: Ask, exchange: Exchange, found: Outputs, body: bytes
     ) -> Sequence[str | None]:
         who = exchange.principal
         if exchange.rows == 1:
             return (self._digests.of(who, body),)
+        made: list[str | None]
         if found.scores is not None:
             rows = np.ascontiguousarray(found.scores)
-            return [self._digests.of(who, rows[row].data) for row in range(exchange.rows)]
-        if found.labels is not None:
-            return [self._digests.of(who, f"{one}".encode()) for one in found.labels]
-        return (self._digests.of(who, body),) * exchange.rows
+            made = [self._digests.of(who, rows[row].data) for row in ask.chosen]
+        elif found.labels is not None:
+            made = [self._digests.of(who, f"{found.labels[row]}".encode()) for row in ask.chosen]
+        else:
+            return (self._digests.of(who, body),) * places(exchange.rows)
+        if len(made) < exchange.rows:
+            made.append(self._digests.of(who, body))
+        return made
 
     def _input_digests(self, ask: Ask, exchange: Exchange) -> Sequence[str | None]:
         who = exchange.principal
         if exchange.x is None and not exchange.texts:
-            return (self._digests.of(who, ask.call.body),) * exchange.rows
+            return (self._digests.of(who, ask.call.body),) * places(exchange.rows)
         x = None if exchange.x is None else np.ascontiguousarray(exchange.x)
         made: list[str | None] = []
-        for row in range(exchange.rows):
+        for row in ask.chosen:
             if x is not None and not exchange.texts:
                 made.append(self._digests.of(who, x[row].data))
                 continue
@@ -200,6 +209,8 @@ class Outcome:
             if x is not None:
                 data = x[row].tobytes() + b"\0" + data
             made.append(self._digests.of(who, data))
+        if len(made) < exchange.rows:
+            made.append(self._digests.of(who, ask.call.body))
         return made
 
     def _payloads(self, ask: Ask, exchange: Exchange, events: Sequence[Event]) -> Sequence[Payload]:
@@ -229,7 +240,7 @@ class Outcome:
     ) -> list[Event]:
         slot, route = ask.slot, ask.route
         assert slot is not None
-        inputs = self._input_digests(ask, exchange) if digest else (None,) * exchange.rows
+        inputs = self._input_digests(ask, exchange) if digest else (None,) * places(exchange.rows)
         heard = ask.listener.bytes if ask.listener else 0
         measured: Sequence[Measures] = ask.measured
         if len(measured) != exchange.rows:
@@ -239,10 +250,10 @@ class Outcome:
         request, bytes_out = str(slot.first), heard or len(served.reply.body)
         status = served.reply.status if failed is None else failed
         took = max(0, now - exchange.at)
-        return [
+        events = [
             Event(
                 writer=self._writer,
-                sequence=slot.first + row,
+                sequence=slot.first + place,
                 at=exchange.at,
                 kind=ask.kind,
                 principal=exchange.principal,
@@ -258,9 +269,9 @@ class Outcome:
                 took=took,
                 bytes_in=len(ask.call.body),
                 bytes_out=bytes_out,
-                input_digest=inputs[row],
-                output_digest=served.outputs[row],
-                served_digest=served.served[row],
+                input_digest=inputs[place],
+                output_digest=served.outputs[place],
+                served_digest=served.served[place],
                 payload=payload,
                 measures=measured[row],
                 decision=ask.decision,
@@ -271,11 +282,34 @@ class Outcome:
                 components=(component,) if component else (),
                 trained=route.trained if route else None,
                 newest_row=route.newest_row if route else None,
-                lost=1 if ask.kind == "bypassed" and row == 0 else 0,
+                lost=1 if ask.kind == "bypassed" and place == 0 else 0,
                 note=ask.note,
             )
-            for row in range(exchange.rows)
+            for place, row in enumerate(ask.chosen)
         ]
+        if len(ask.chosen) < exchange.rows:
+            events.append(_rest(events[-1], ask, inputs[-1], served))
+        return events
+
+
+def _rest(last: Event, ask: Ask, asked: str | None, served: _Served) -> Event:
+    # Never silent: what was not looked at is counted as such, unless it was not served at all.
+    count = last.rows - len(ask.chosen)
+    seen = frozenset(ask.chosen)
+    kind = "bypassed" if last.kind == "inference" else last.kind
+    note = f"{count} of {last.rows} inputs were not looked at one by one"
+    return replace(
+        last,
+        sequence=last.sequence + 1,
+        kind=kind,
+        row=next(row for row in range(last.rows) if row not in seen),
+        input_digest=asked,
+        output_digest=served.outputs[-1],
+        served_digest=served.served[-1],
+        measures=_BLANK,
+        lost=count if kind == "bypassed" else 0,
+        note=note if last.note is None else f"{note}; {last.note}",
+    )
 
 
 def _bits(found: Outputs, rows: int, body: bytes, measured: Sequence[Measures]) -> float:

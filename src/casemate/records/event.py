@@ -125,7 +125,8 @@ class Event(
     newest_row: int | None = None
     """Time of its newest training row, likewise."""
     lost: int = 0
-    """`gap` and `bypassed`: how many requests it stands for. A gap that stands in the place of
+    """`gap` and `bypassed`: how many requests it stands for, or inputs of one large request that
+    were not looked at one by one. A gap that stands in the place of
     events which had their sequences already has as many `rows`, and the next event comes after."""
     until: int | None = None
     """`gap`: its end; `at` is its beginning."""

@@ -39,6 +39,7 @@ class Asked(NamedTuple):
     exchange: Exchange
     measured: Sequence[Measures]
     readable: bool
+    """Whether the request could be read and each of its inputs was looked at."""
     approver: str | None
     """Who allowed answers on this route that are not the model's own."""
 
