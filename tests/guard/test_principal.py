@@ -2,6 +2,7 @@ import base64
 import hashlib
 import hmac
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -225,3 +226,15 @@ def test_a_short_secret_or_empty_key_file_is_refused(tmp_path):
     ):
         with pytest.raises(UsageError):
             Tokens(table, secrets={"S": "short"}, root=tmp_path)
+
+
+def test_a_name_as_long_as_a_body_is_not_remembered():
+    table = PrincipalTable(field="user")
+    name = "x" * 1_000_000
+    tracemalloc.start()
+    for number in range(20):
+        found = who(table, body=json.dumps({"user": f"{name}{number}"}).encode())
+        assert found.principal.startswith("long:")
+    left, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert left < 4_000_000

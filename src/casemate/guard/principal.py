@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from casemate.guard.policy import PrincipalTable
 
 _LONGEST = 200
+_REMEMBERED = 4 * _LONGEST
 _RESERVED = ("ip:", "name:", "long:")
 _FORWARDED = "x-forwarded-for"
 
@@ -142,8 +143,12 @@ def _named(value: str) -> str:
     return "name:" + found if found.startswith(_RESERVED) else found
 
 
-@functools.lru_cache(maxsize=4096)
 def _clean(value: str) -> str:
+    # A body may be long: what is remembered must not be.
+    return _short(value) if len(value) <= _REMEMBERED else _cleaned(value)
+
+
+def _cleaned(value: str) -> str:
     if not value.isascii():
         with contextlib.suppress(UnicodeError):
             value = value.encode("latin-1").decode("utf-8")
@@ -153,3 +158,6 @@ def _clean(value: str) -> str:
     if len(value) > _LONGEST:
         return "long:" + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()
     return value
+
+
+_short = functools.lru_cache(maxsize=4096)(_cleaned)
