@@ -97,6 +97,18 @@ class CaptureTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Days after which a payload is destroyed."""
 
 
+class ExportTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[guard.export]]`: where events go besides the record, and in which form."""
+
+    kind: Literal["ocsf", "cloudevents", "flat", "otel"]
+    """`flat`: the fields that our Sigma rules speak of. `otel`: spans, as OTLP in JSON."""
+    to: str
+    """A file, `file:///var/log/casemate/events.jsonl`; `tcp://host:port`; for `otel` a file or the
+    collector's `http(s)://host:4318`."""
+    token_env: str | None = None
+    """Environment variable with the bearer token a collector asks for."""
+
+
 class GuardTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[guard]`: how the guard stands between callers and a model server."""
 
@@ -110,6 +122,7 @@ class GuardTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     client: tuple[ClientTable, ...] = ()
     rule: tuple[RuleTable, ...] = ()
     capture: CaptureTable = CaptureTable()
+    export: tuple[ExportTable, ...] = ()
     contract: str | None = None
     """File with the learned input contract, `casemate init` writes one."""
     max_body: int = 64 * 1024 * 1024

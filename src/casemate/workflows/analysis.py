@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.errors import CasemateError
 from casemate.store.keys import key_folder
-from casemate.workflows import config
+from casemate.workflows import config, exporting
 from casemate.workflows.page import AGAIN, NearLine, now_us
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ def main(store: str, place: str, configuration: str | None = None) -> int:
             while not _alone(Path(store), alone) and os.getppid() == parent:
                 os.write(1, b".")  # another looks already: stand by, and take over when it ends
                 time.sleep(BEAT)
+            exporting.start(loaded, workspace.folder, place, until=alone)
             near.begin(now_us())
             sealed = time.monotonic()
             while os.getppid() == parent:

@@ -20,6 +20,7 @@ from casemate.gate.waivers import Waiver, read_waivers
 from casemate.guard.policy import (
     CaptureTable,
     ClientTable,
+    ExportTable,
     GuardTable,
     PrincipalTable,
     RouteTable,
@@ -225,6 +226,7 @@ def _fields(table: str) -> tuple[str, ...]:
         "guard.client": ClientTable,
         "guard.rule": RuleTable,
         "guard.capture": CaptureTable,
+        "guard.export": ExportTable,
         "notify": NotifyTable,
         "redteam": RedteamTable,
         "notify.channel": ChannelTable,

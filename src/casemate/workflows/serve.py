@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.errors import CasemateError, MissingExtra, UsageError
 from casemate.store.keys import key_folder
-from casemate.workflows import config
+from casemate.workflows import config, exporting
 from casemate.workflows.analysis import Supervisor
 from casemate.workflows.keeping import Keeping
 from casemate.workflows.page import check_rules, now_us
@@ -92,6 +92,7 @@ def compose(loaded: Loaded, policy: GuardTable, store: Path | None = None) -> Co
     from casemate.workflows.job import open_workspace
 
     check_rules(policy.rule)
+    exporting.check(policy.export, loaded.root, os.environ)
     workspace = open_workspace(store, loaded)
     held = keys.read(os.environ, key_folder(os.environ) / "guard.key", workspace=workspace.folder)
     contract = None if policy.contract is None else read_contract(loaded.root / policy.contract)
