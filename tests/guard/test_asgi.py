@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from casemate.errors import StoreError
 from casemate.guard.asgi import asgi
+from casemate.guard.marks import HEADER
 from casemate.guard.policy import RouteTable, RuleTable
 from casemate.records.event import Measures
 from casemate.targets.wire import chat
@@ -118,6 +119,15 @@ def test_observing_changes_no_byte(twins, body, said, path):
         pair for pair in other[1] if pair[0] != "date"
     ]
     assert (one[0], one[2]) == (other[0], other[2])
+
+
+def test_the_mark_of_the_red_team_stays_with_the_guard(serve):
+    url, _, _ = serve()
+    for body in (b"", b"x"):
+        got = httpx.post(url + "/echo", content=body, headers={HEADER: "run.1.a", "x-a": "b"})
+        names = [name for name, _ in got.json()["headers"]]
+        assert "x-a" in names
+        assert HEADER not in names
 
 
 def test_enforcing_answers_without_asking_the_model(serve):

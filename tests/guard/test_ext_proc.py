@@ -10,6 +10,7 @@ import pytest
 from casemate.guard.call import Action, Reply
 from casemate.guard.desk import Desk
 from casemate.guard.ext_proc import UPSTREAM, Processor
+from casemate.guard.marks import HEADER
 from casemate.guard.policy import GuardTable
 from tests.guard.proxy.running import FakeGuard, Running, Server, until
 from tests.servers.envoy import envoy
@@ -159,6 +160,13 @@ def test_an_upstream_that_breaks_off_is_on_record(behind):
 def test_a_get_without_a_body_passes(behind):
     assert behind.ask(b"", method="GET", path="/v2/health/ready")[0] == 200
     assert behind.guard.calls[0].method == "GET"
+
+
+@pytest.mark.parametrize("body", [b"{}", b""])
+def test_the_mark_of_the_red_team_stays_with_the_guard(behind, body):
+    behind.ask(body, **{HEADER: "run.1.a"})
+    assert dict(behind.guard.calls[0].headers)[HEADER] == "run.1.a"
+    assert HEADER.encode() not in behind.server.requests[0][0].lower()
 
 
 def test_the_field_for_routing_is_not_the_callers_to_set(behind):

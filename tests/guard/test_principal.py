@@ -234,7 +234,7 @@ def test_a_name_as_long_as_a_body_is_not_remembered():
     tracemalloc.start()
     for number in range(20):
         found = who(table, body=json.dumps({"user": f"{name}{number}"}).encode())
-        assert found.principal.startswith("long:")
+        assert found.principal.startswith("name:long:")
     left, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert left < 4_000_000

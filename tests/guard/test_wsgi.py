@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from casemate.guard.marks import HEADER
 from casemate.guard.policy import RouteTable, RuleTable
 from casemate.guard.wsgi import wsgi
 from casemate.records.event import Measures
@@ -84,6 +85,13 @@ def test_observing_changes_no_byte():
             body = rng.choice([image().body, rng.randbytes(rng.randrange(200)), b"", b"{"])
             path = rng.choice(paths)
             assert post(bare, path, body) == post(guarded, path, body)
+
+
+def test_the_mark_of_the_red_team_stays_with_the_guard():
+    with wsgi_server(wsgi(model, guard(), lambda _: None)) as port:
+        said = post(port, "/echo", b"x", {**ANN, HEADER: "run.1.a", "X-A": "b"})[2]
+    assert b"HTTP_X_A" in said
+    assert b"REDTEAM" not in said
 
 
 @pytest.mark.parametrize(

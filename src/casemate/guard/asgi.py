@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from casemate.guard.call import Call, Reply
 from casemate.guard.desk import Desk
+from casemate.guard.marks import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -111,6 +112,8 @@ class _Guarded:
             await _send(send, desk.answer(ask, None))
             self.later()
             return
+        if any(name == HEADER for name, _ in call.headers):
+            scope = {**scope, "headers": [one for one in scope["headers"] if not _marks(one)]}
         if not ask.recorded:
             await self._app(scope, _again(parts, receive), send)
             return
@@ -229,6 +232,10 @@ async def _send(send: Send, reply: Reply) -> None:
 def headers(raw: Any) -> Headers:
     """Return ASGI headers as the guard takes them."""
     return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw)
+
+
+def _marks(field: tuple[bytes, bytes]) -> bool:
+    return field[0].lower() == HEADER.encode()
 
 
 def _again(parts: list[Message], receive: Receive) -> Receive:

@@ -17,6 +17,7 @@ from envoy.service.ext_proc.v3 import external_processor_pb2 as wire
 from casemate.errors import UsageError
 from casemate.guard.call import Call, Reply
 from casemate.guard.ext_proc_wire import Connection, begin_with
+from casemate.guard.marks import HEADER
 
 if TYPE_CHECKING:
     from casemate.guard.ask import Ask
@@ -29,6 +30,8 @@ UPSTREAM = "x-casemate-upstream"
 ATTRIBUTES = "envoy.filters.http.ext_proc"
 _NOTHING = wire.BodyResponse()
 _HEADERS_ON = wire.ProcessingResponse(request_headers=wire.HeadersResponse())
+_UNMARKED = wire.ProcessingResponse()
+_UNMARKED.request_headers.response.header_mutation.remove_headers.append(HEADER)
 _BODY_ON = wire.ProcessingResponse(request_body=_NOTHING)
 _ANSWER_HEADERS_ON = wire.ProcessingResponse(response_headers=wire.HeadersResponse())
 _ANSWER_BODY_ON = wire.ProcessingResponse(response_body=_NOTHING)
@@ -90,9 +93,11 @@ class Exchanging:
             fields = message.attributes[ATTRIBUTES].fields
             if "source.address" in fields:
                 self._peer = fields["source.address"].string_value.rpartition(":")[0].strip("[]")
+        marked = any(name == HEADER for name, _ in self._headers)
+        go_on = _UNMARKED if marked else _HEADERS_ON
         if head.end_of_stream:
-            return self._decide(_HEADERS_ON, "request_headers")
-        return _HEADERS_ON
+            return self._decide(go_on, "request_headers")
+        return go_on
 
     def _part(self, part: Any) -> Any:
         if part.end_of_stream and not self._body:
@@ -118,7 +123,7 @@ class Exchanging:
         if action.kind == "answer" and action.reply is not None:
             self._over = True
             return _immediate(self._desk.answer(self._ask, None))
-        return go_on if action.upstream is None else _routed(action, kind)
+        return go_on if action.upstream is None else _routed(action, kind, go_on)
 
     def _answer_head(self, head: Any) -> Any:
         pairs = _pairs(head.headers)
@@ -194,8 +199,9 @@ def _immediate(reply: Reply) -> Any:
     return wire.ProcessingResponse(immediate_response=message)
 
 
-def _routed(action: Action, kind: str) -> Any:
+def _routed(action: Action, kind: str, go_on: Any) -> Any:
     message = wire.ProcessingResponse()
+    message.CopyFrom(go_on)
     common = getattr(message, kind).response
     _set(common.header_mutation, ((UPSTREAM, action.upstream or ""),))
     common.clear_route_cache = True

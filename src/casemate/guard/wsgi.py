@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from casemate.guard.call import Call, Reply
 from casemate.guard.desk import Desk
+from casemate.guard.marks import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,6 +38,7 @@ _REASONS = {
     502: "Bad Gateway",
 }
 _PIECE = 1 << 16
+_MARK = "HTTP_" + HEADER.upper().replace("-", "_")
 _SAFE = "/!$&'()*+,;=:@-._~"
 
 
@@ -77,6 +79,7 @@ class _Guarded:
             time.sleep(ask.action.delay)
         if ask.action.reply is not None:
             return _serve(start_response, desk.answer(ask, None))
+        environ.pop(_MARK, None)
         rest = environ["wsgi.input"]
         environ["wsgi.input"] = _Again(body, rest) if oversized else io.BytesIO(body)
         if not ask.recorded:

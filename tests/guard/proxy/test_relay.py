@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from casemate.guard.call import Action, Reply
+from casemate.guard.marks import HEADER
 from tests.guard.proxy.running import drain, read_answer, until
 
 POST = b"POST /v2/models/m/infer?v=1 HTTP/1.1\r\nHost: model.example\r\nX-User: Ann\r\n"
@@ -29,6 +30,15 @@ def test_request_and_answer_pass_and_the_guard_sees_both(setup, guard):
     assert call.peer == "127.0.0.1"
     assert guard.ends[0][1] == Reply(200, (("content-length", "2"), ("x-model", "m")), b"ok")
     assert [event.kind for event in proxy.events] == ["inference"]
+
+
+def test_the_mark_of_the_red_team_stays_with_the_guard(setup, guard):
+    proxy = setup()
+    with proxy.connect() as connection:
+        connection.sendall(POST + b"Casemate-RedTeam: run.1.a\r\nContent-Length: 2\r\n\r\n{}")
+        read_answer(connection)
+    assert (HEADER, "run.1.a") in guard.calls[0].headers
+    assert HEADER.encode() not in proxy.server.requests[0][0].lower()
 
 
 def test_a_connection_serves_many_requests_over_one_upstream_connection(setup, guard):

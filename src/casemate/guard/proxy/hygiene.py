@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from casemate.guard.marks import HEADER
 from casemate.guard.proxy.heads import PER_CONNECTION
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 Fields = tuple[tuple[bytes, bytes], ...]
 
 TOUCHED = {
+    HEADER: "dropped from requests: it marks the red team's own to the guard, nobody else",
     "connection": "dropped both ways: it speaks of one connection only",
     "content-length": "written by the proxy for a request whose body came in chunks",
     "expect": "dropped from requests: the proxy itself answers 100 Continue",
@@ -55,7 +57,7 @@ def request_head(
     lines = [head.method.encode(), b" ", prefix, head.target, b" HTTP/1.1\r\n"]
     via, proto, named = b"", False, False
     for (name, value), (lower, _) in zip(head.fields, head.headers, strict=True):
-        if lower in PER_CONNECTION:
+        if lower in PER_CONNECTION or lower == HEADER:
             continue
         if lower == "x-forwarded-for":
             via = via + b", " + value if via else value
