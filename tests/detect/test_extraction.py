@@ -77,3 +77,32 @@ def test_the_busiest_of_ordinary_callers_is_not():
     world, watch = watched(2000)
     watch.feed(world.ask(world.natural(), "busy") for _ in range(300))
     assert watch.tick(world.at + 60_000_000) == []
+
+
+def in_rounds(world, seeds, rounds, size=0.5):
+    """Papernot's augmentation: every input gets one neighbour a round, by steps of one length."""
+    pool = [world.natural() for _ in range(seeds)]
+    events = [world.ask(x, "eve") for x in pool]
+    for _ in range(rounds):
+        signs = world.rng.choice([-1.0, 1.0], (len(pool), world.dimension))
+        made = [x + size * sign for x, sign in zip(pool, signs, strict=True)]
+        events += [world.ask(x, "eve") for x in made]
+        pool += made
+    return events
+
+
+def test_neighbours_of_neighbours_by_steps_of_one_length_are_a_firm_extraction():
+    world, watch = watched()
+    seen = watch.feed(in_rounds(world, 25, 3))
+    found = [d for d in seen if d.rule == "extraction-near-duplicate"]
+    assert {d.principals for d in found} == {("eve",)}
+    assert found[-1].confidence == "firm"
+    assert "round after round" in found[-1].message
+    assert watch.conclude().word == "attack"
+
+
+def test_noise_around_each_input_is_a_question_and_no_attack():
+    world, watch = watched()
+    seen = watch.feed(neighbours(world, 40, 4))
+    assert {d.confidence for d in seen if d.conclusion == "attack"} == {"tentative"}
+    assert watch.conclude().word == "cannot tell"

@@ -1,5 +1,8 @@
+from msgspec.structs import replace
+
 from casemate.detect.watch import Watch
 from casemate.records.event import Event, Measures
+from casemate.records.severity import Confidence
 from tests.detect.traffic import START, World
 
 
@@ -51,3 +54,19 @@ def test_an_attack_outweighs_doubt_and_both_are_told():
     assert word == "attack"
     assert any("margin-descent" in reason for reason in reasons)
     assert any("not compared" in reason for reason in reasons)
+
+
+def test_tentative_signs_alone_are_no_attack_and_not_nothing():
+    watch, world = Watch(), World()
+    watch.feed(world.crowd(300))
+    (seen, *_) = Watch().feed(World().crowd(300) + World().descent(80))
+    weak = replace(
+        seen, rule="extraction-natural", conclusion="attack", confidence=Confidence.TENTATIVE
+    )
+    watch.record.detected(weak, pages=False)
+    word, reasons = watch.conclude()
+    assert word == "cannot tell"
+    assert reasons[0] == "extraction-natural: 1 detection"
+    assert "tentative" in reasons[1]
+    watch.record.detected(replace(weak, confidence=Confidence.FIRM), pages=False)
+    assert watch.conclude().word == "attack"

@@ -1,8 +1,11 @@
+import itertools
+
 import pytest
+from msgspec.structs import replace
 
 from casemate.detect.watch import Watch
 from casemate.records.codec import encode
-from casemate.records.event import Event
+from casemate.records.event import Event, Measures
 from tests.detect.traffic import START, World
 
 
@@ -101,3 +104,102 @@ def test_two_searches_by_one_principal_are_one_campaign():
     world = World()
     seen = Watch().feed(world.crowd(300) + world.descent(80) + world.descent(80))
     assert len({d.campaign for d in seen}) == 1
+
+
+def slow(events, start=100_000):
+    """The same events as a guard writes them whose upstream takes longer than it waits."""
+    made = []
+    for event in events:
+        bare = Measures(
+            **{
+                name: getattr(event.measures, name)
+                for name in ("near", "near_to", "cluster", "size", "delta", "turn", "norm")
+            }
+        )
+        asked = replace(event, request=str(event.sequence), status=0, measures=bare)
+        start += 1
+        made += [asked, replace(event, kind="answered", sequence=start, request=asked.request)]
+    return made
+
+
+def test_a_slow_model_hides_nothing():
+    world = World()
+    quick = world.crowd(600) + world.descent(80)
+    at_once, later = Watch(), Watch()
+    expected = at_once.feed(quick)
+    assert "margin-descent" in rules(expected)
+    assert [encode(d) for d in later.feed(slow(quick))] == [encode(d) for d in expected]
+    assert later.record.inputs == later.record.answered == 680
+    assert later.conclude() == at_once.conclude()
+
+
+def test_a_question_without_an_answer_is_judged_in_the_end():
+    world = World()
+    asked = [event for event in slow(world.crowd(20)) if event.kind == "inference"]
+    watch = Watch()
+    watch.feed(asked)
+    assert watch.record.inputs == 0
+    watch.tick(world.at + 601_000_000)
+    assert (watch.record.inputs, watch.record.answered) == (20, 0)
+    late = slow(World().crowd(20))[1::2]
+    watch.feed(late)
+    assert (watch.record.inputs, watch.record.answered) == (20, 20)
+    watch.feed([replace(one, request=f"n{i}") for i, one in enumerate(asked)])
+    watch.finish()
+    assert watch.record.inputs == 40
+
+
+def test_a_question_whose_answer_failed_was_none():
+    world = World()
+    asked, answer = slow(world.crowd(1))
+    watch = Watch()
+    watch.feed([asked, replace(answer, kind="failed", status=502, measures=asked.measures)])
+    watch.finish()
+    assert watch.record.inputs == 0
+
+
+def test_what_goes_on_is_told_again_under_the_same_campaign():
+    world = World()
+    watch = Watch()
+    watch.feed(world.crowd(600))
+    seen = [d for d in watch.feed(world.descent(400, after=30.0)) if d.rule == "margin-descent"]
+    streams = {d.id[-16:] for d in seen}
+    assert len(seen) >= 3
+    assert len(streams) == 1
+    assert len({d.campaign for d in seen}) == 1
+    assert len({d.id for d in seen}) == len(seen)
+    assert {d.first_query for d in seen} == {seen[0].queries}
+    assert all(b.made - a.made >= watch.again for a, b in itertools.pairwise(seen))
+
+
+def test_a_new_watch_goes_on_with_the_campaigns_of_the_old_one():
+    world = World()
+    old, new = Watch(), Watch()
+    said = old.feed(world.crowd(600) + world.descent(80))
+    rest = world.descent(80)
+    new.restore(said)
+    seen = new.feed(rest)
+    assert "margin-descent" in rules(seen)
+    assert {d.campaign for d in seen} == {d.campaign for d in said}
+
+
+def test_what_an_old_watch_said_is_not_said_again():
+    events = World().crowd(300) + World(seed=1, writer="w-00000000000000bb").descent(80)
+    said = Watch().feed(events)
+    assert said
+    new = Watch()
+    new.restore(said)
+    assert new.feed(events) == []
+
+
+def test_requests_served_unseen_are_a_loss_told_once():
+    unseen = [
+        Event(
+            writer="w-00000000000000aa", sequence=i, at=START + i, kind="bypassed", lost=1,
+            principal="a", status=200, note="not JSON", protocol="oip",
+        )
+        for i in range(9)
+    ]  # fmt: skip
+    (seen,) = Watch(rules=["record-gap"]).feed(unseen)
+    assert seen.conclusion == "loss"
+    assert "not JSON" in seen.message

@@ -24,10 +24,10 @@ class Account:
     """Counts and running evidence of one principal on one model."""
 
     __slots__ = (
-        "aparts", "asked", "bases", "began", "broken", "descent", "first", "flips", "labels",
-        "last", "last_at", "length", "longest", "look", "margins", "marked", "near", "norms",
-        "onset", "opening", "principal", "repeats", "run", "run_labels", "search", "since",
-        "spoilt", "steps", "streams", "sum_length", "sum_square", "turn", "turning",
+        "aparts", "asked", "bases", "began", "broken", "deeper", "descent", "first", "flips",
+        "labels", "last", "last_at", "length", "longest", "look", "margins", "marked", "near",
+        "norms", "onset", "opening", "principal", "repeats", "run", "run_labels", "search",
+        "since", "spoilt", "steps", "streams", "sum_length", "sum_square", "turn", "turning",
     )  # fmt: skip
 
     def __init__(self, principal: str, marked: str | None, at: int) -> None:
@@ -50,6 +50,8 @@ class Account:
         self.sum_length = self.sum_square = 0.0
         self.look = 0
         """Different inputs at which all of them together are looked at next."""
+        self.deeper = 0
+        """Near-duplicates whose nearest is itself one."""
         self.longest = 0
         """Near-duplicates around the base that got most of them."""
         self.opening: list[tuple[str, int]] = []

@@ -25,6 +25,11 @@ def stable_id(kind: str, at: int, *parts: object) -> str:
     return f"{kind}-{''.join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))}"
 
 
+def subject_of(ident: str) -> str:
+    """Return the part of an id from `stable_id` that is the same for the same parts."""
+    return ident[-16:]
+
+
 class Campaign:
     """What is known to belong together."""
 
@@ -82,6 +87,17 @@ class Campaigns:
         if len(campaign.principals) + len(campaign.clusters) <= MOST:
             self._by |= dict.fromkeys(keys, campaign)
         return campaign
+
+    def restore(
+        self, ident: str, model: str, marked: str | None, principals: tuple[str, ...], at: int
+    ) -> None:
+        """Remember a campaign of before, by the principals that are known to belong to it."""
+        keys = [_Key(model, marked, part) for part in principals[:MOST]]
+        known = {c.id: c for c in map(self._by.get, keys) if c is not None}
+        campaign = known.get(ident) or Campaign(ident, at)
+        campaign.last = max(at, campaign.last)
+        campaign.principals |= dict.fromkeys(principals[:MOST], 0)
+        self._by |= dict.fromkeys(keys, campaign)
 
     def of(self, model: str, part: str | int, at: int, marked: str | None = None) -> str | None:
         """Return the id of the running campaign a principal or a cluster belongs to, if any."""

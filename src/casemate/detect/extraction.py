@@ -52,13 +52,15 @@ def extraction_near_duplicate(
         bar = limits.bar(seen.model)
         if account.near < bar or seen.event.purpose is not None:
             return None
+        firm = account.spread <= _ALIKE and account.deeper >= _LATER * account.steps
         return Sighting(
-            subject=account.principal,
+            subject=f"{account.principal} in rounds" if firm else account.principal,
             message=(
                 f"{shown(account.principal)} asked for {account.steps} neighbours of "
                 f"{account.bases} inputs, at most {account.longest} of each, by steps that differ "
                 f"in length by {account.spread:.0%}, over {len(account.labels)} labels: inputs "
                 "made to learn how the model answers between those it has been asked before."
+                + (f" {account.deeper} go on from a neighbour: round after round." * firm)
             ),
             principals=(account.principal,),
             began=account.onset,
@@ -66,9 +68,17 @@ def extraction_near_duplicate(
             events=account.evidence(),
             score=powers(account.near),
             bar=powers(bar),
+            confidence=Confidence.FIRM if firm else None,
         )
 
     return Rule(step=step)
+
+
+_LATER = 1 / 3
+"""Share of neighbours that start from a neighbour: that of augmentation, which doubles its inputs
+each round, after the second. Explanations and averages start from the input itself."""
+_ALIKE = 0.25
+"""Most that the lengths of its steps vary: one step size, measured against inputs of many sizes."""
 
 
 def extraction_natural(limits: Limits, *, fewest: int, shift: float) -> Rule:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from casemate.records.severity import Confidence
+
 if TYPE_CHECKING:
     from casemate.records.detection import Detection
     from casemate.records.event import Event, Measures
@@ -29,6 +31,8 @@ class Record:
         self.inputs = self.compared = self.answered = self.lost = self.gaps = 0
         self.by: dict[str, int] = {}
         self.rules: dict[tuple[str, str], int] = {}
+        self.sure = False
+        """Whether an attack was seen by more than a tentative sign."""
 
     def count(self, m: Measures) -> None:
         """Count an input and what could be measured of it."""
@@ -38,15 +42,27 @@ class Record:
         if m.label is not None:
             self.answered += 1
 
+    def late(self, m: Measures) -> None:
+        """Count an answer to an input that was counted without it."""
+        if m.label is not None:
+            self.answered += 1
+
     def aside(self, event: Event) -> None:
         """Count what was not an answered input."""
         if event.kind in ("gap", "bypassed"):
             self.gaps += 1
             self.lost += max(1, event.lost)
 
-    def detected(self, detection: Detection) -> None:
-        """Count a detection; those of a red-team run do not make an attack."""
+    def detected(self, detection: Detection, *, pages: bool) -> None:
+        """Count a detection; those of a red-team run do not make an attack.
+
+        Args:
+            detection: What was seen.
+            pages: Whether its rule may wake somebody up: then its false alarms are budgeted.
+        """
         if detection.marked is None:
+            firm = detection.confidence is not Confidence.TENTATIVE
+            self.sure |= detection.conclusion == "attack" and (pages or firm)
             key = (detection.conclusion, detection.rule)
             self.rules[key] = self.rules.get(key, 0) + 1
 
@@ -58,8 +74,11 @@ class Record:
             if kind == "attack"
         ]
         doubts = self._doubts()
-        if seen:
+        if self.sure:
             return Conclusion("attack", (*seen, *doubts))
+        if seen:
+            weak = "tentative signs alone, which honest clients give as well: ask who it is"
+            return Conclusion("cannot tell", (*seen, weak, *doubts))
         drifts = [rule for kind, rule in self.rules if kind == "drift"]
         if drifts:
             return Conclusion("drift", (*sorted(set(drifts)), *doubts))

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from casemate.catalog import loader
 from casemate.catalog.entries import Detector
 from casemate.detect import verdicts
 from casemate.detect.accounts import OPENING, Account
-from casemate.detect.campaigns import Campaigns, stable_id
+from casemate.detect.campaigns import Campaigns, stable_id, subject_of
 from casemate.detect.models import Baseline, Model
+from casemate.detect.pending import Pending
 from casemate.detect.rule import Budget, Limits, Rule, Seen, Sighting
 from casemate.detect.streams import Gain, Stream
 from casemate.records.detection import Detection
@@ -30,6 +33,8 @@ ACCOUNTS, STREAMS, FIRSTS = 100_000, 50_000, 200_000
 """Most accounts of a model, streams and first inputs of clusters held; the oldest goes first."""
 AGAIN = 86_400 * 1_000_000
 """Microseconds after which a rule may speak of the same subject again."""
+HOUR = 3600 * 1_000_000
+"""The same while more of it is seen, unless `Watch.again` says otherwise."""
 TENTH = 10
 """The input of a principal at which the model learns from it what principals send."""
 _TICK = 60 * 1_000_000
@@ -42,6 +47,15 @@ class _First(NamedTuple):
     at: int
     label: int | None
     margin: float | None
+
+
+class _Told(NamedTuple):
+    """What was said of a subject last."""
+
+    at: int
+    queries: int
+    first: int | None
+    """How many queries had been seen when it was first spoken of."""
 
 
 class Watch:
@@ -62,16 +76,19 @@ class Watch:
         pages: float = 1.0,
     ) -> None:
         self.budget = Budget(pages)
+        self.again = HOUR
+        """Microseconds after which a rule speaks again of what goes on."""
         self.models: dict[tuple[str, str | None], Model] = {}
         self._given = dict(model_baselines or {})
         self._streams: dict[tuple[str, int, str | None], Stream] = {}
         self._firsts: dict[str, _First] = {}
         self._homes: dict[str, Stream] = {}
         self._campaigns = Campaigns()
+        self._pending = Pending()
         self._now = 0
         self._next_tick = 0
         self.record = verdicts.Record()
-        self._told: dict[tuple[str, str, str, str | None], int] = {}
+        self._told: dict[str, _Told] = {}
         known = loader.entries("detections", Detector)
         chosen = (
             known if rules is None else {i: loader.entry("detections", i, Detector) for i in rules}
@@ -91,7 +108,10 @@ class Watch:
             if event.at > self._now:
                 self._now = event.at
             if event.kind == "inference":
-                self._inference(event, out)
+                if not self._pending.hold(event):
+                    self._inference(event, out)
+                elif self._pending.full:
+                    self._unanswered(self._pending.due(self._now), out)
             else:
                 self._aside(event, out)
             if self._now >= self._next_tick:
@@ -103,13 +123,29 @@ class Watch:
         self._now = max(now, self._now)
         self._next_tick = self._now + _TICK
         out: list[Detection] = []
+        self._unanswered(self._pending.due(self._now), out)
         for (name, marked), model in list(self.models.items()):
             for ident, rule in self._tick:
                 for sighting in rule(self._now, model):
                     self._tell(ident, sighting, name, marked, out)
         self._campaigns.forget(self._now)
-        self._told = {key: at for key, at in self._told.items() if self._now - at < AGAIN}
+        self._told = {key: told for key, told in self._told.items() if self._now - told.at < AGAIN}
         return out
+
+    def finish(self) -> list[Detection]:
+        """Look at what still waits for its answer, when no more events come."""
+        out: list[Detection] = []
+        self._unanswered(self._pending.rest(), out)
+        return out
+
+    def restore(self, detections: Iterable[Detection]) -> None:
+        """Remember what an earlier watch said: its campaigns go on, and nothing is said twice."""
+        for one in sorted(detections, key=lambda d: (d.made, d.id)):
+            if one.campaign is not None:
+                self._campaigns.restore(
+                    one.campaign, one.model, one.marked, one.principals, one.made
+                )
+            self._told[subject_of(one.id)] = _Told(one.made, one.queries, one.first_query)
 
     def conclude(self) -> Conclusion:
         """Say what all the events so far amount to, with reasons."""
@@ -185,12 +221,14 @@ class Watch:
         m, marked = event.measures, event.marked
         model.steps += 1
         ident = f"{event.writer}:{event.sequence}"
+        deeper = m.near_to in self._homes
         stream = self._stream(event, m.near_to or "", marked)
         if len(self._homes) >= FIRSTS:
             del self._homes[next(iter(self._homes))]
         self._homes[ident] = stream
         gain: Gain = stream.add(event, ident)
         account.step(event, ident, stream, gain, model.near.yes)
+        account.deeper += deeper
         seen = Seen(event, account, stream, model)
         for rule_id, rule in self._step:
             sighting = rule(seen)
@@ -218,7 +256,21 @@ class Watch:
             self._streams[key] = stream
         return stream
 
+    def _unanswered(self, events: Iterable[Event], out: list[Detection]) -> None:
+        for event in events:
+            self._inference(event, out)
+
     def _aside(self, event: Event, out: list[Detection]) -> None:
+        asked = self._pending.take(event)
+        if asked is not None and event.kind != "failed":
+            # Judged as the question it was, in its place, with what is known of its answer by now.
+            answered = event.kind == "answered"
+            known = event.measures if answered else asked.measures
+            self._inference(replace(asked, measures=known, status=event.status), out)
+        elif event.kind == "answered":
+            self.record.late(event.measures)
+        if event.kind == "answered":
+            return
         self.record.aside(event)
         for ident, rule in self._other:
             sighting = rule(event)
@@ -230,17 +282,22 @@ class Watch:
     def _tell(
         self, rule: str, seen: Sighting, model: str, marked: str | None, out: list[Detection]
     ) -> None:
-        key = (rule, model, seen.subject, marked)
+        ident = stable_id("det", self._now, rule, model, seen.subject, marked)
+        key = subject_of(ident)
         told = self._told.get(key)
-        if told is not None and self._now - told < AGAIN:
-            return
-        self._told[key] = self._now
+        if told is not None:
+            # What is counted and has another count goes on: orders that rest on it must not end.
+            more = seen.counted and seen.queries != told.queries
+            if self._now - told.at < (self.again if more else AGAIN):
+                return
+        first = told.first if told is not None else seen.queries if seen.counted else None
+        self._told[key] = _Told(self._now, seen.queries, first)
         entry = self._entries[rule]
         campaign = self._campaigns.join(
             model, marked, seen.principals, seen.clusters, seen.began, self._now
         )
         detection = Detection(
-            id=stable_id("det", self._now, rule, model, seen.subject, marked, seen.began),
+            id=ident,
             rule=rule,
             conclusion=entry.conclusion,
             severity=entry.severity,
@@ -252,7 +309,7 @@ class Watch:
             ended=self._now,
             made=self._now,
             queries=seen.queries,
-            first_query=seen.queries if seen.counted else None,
+            first_query=first,
             events=seen.events[:64],
             score=seen.score,
             bar=seen.bar,
@@ -260,7 +317,7 @@ class Watch:
             next_steps=entry.next_steps,
             marked=marked,
         )
-        self.record.detected(detection)
+        self.record.detected(detection, pages=entry.pages)
         out.append(detection)
 
 

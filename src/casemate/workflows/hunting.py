@@ -105,7 +105,7 @@ def hunt(
             last = batch[-1].at
             if progress is not None:
                 progress("detect: events", done, max(total, done))
-        found += watch.tick(last)
+        found += (*watch.finish(), *watch.tick(last))
         job.add(*found)
         concluded = _concluded(job.run.id, query, watch, found, done, bar)
         for reason in concluded.reasons:
