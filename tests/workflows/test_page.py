@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -19,7 +20,8 @@ from casemate.store.pages import PageBook
 from casemate.store.telemetry.opening import new_writer, open_query, open_sink
 from casemate.workflows.config import Config, Loaded
 from casemate.workflows.job import Job, open_workspace
-from casemate.workflows.page import NearLine, now_us
+from casemate.workflows.page import SLICE, NearLine, now_us
+from tests.detect.traffic import World
 
 RULES = (
     RuleTable(when="record-gap", action="coarsen", for_="2h", scope="model"),
@@ -130,3 +132,92 @@ def test_a_new_process_knows_what_the_one_before_it_said(tmp_path):
     assert [one.events for one in turns] == [1, 1]
     assert [len(one.detections) for one in turns] == [1, 0]
     sink.close()
+
+
+HOUR = 3600 * 1_000_000
+DESCENT = (RuleTable(when="margin-descent", action="coarsen", for_="1h", scope="principal"),)
+
+
+class Feed:
+    """What arrives: lists of events, each offered once."""
+
+    def __init__(self):
+        self.events = []
+
+    def tail(self, after):
+        while self.events:
+            yield self.events.pop(0)
+
+
+def line_over(feed, job, workspace, pager=None, rules=()):
+    return NearLine(
+        feed, Watch(), job=job, orders=OrderBook(workspace), pager=pager,
+        policy=GuardTable(rule=rules),
+    )  # fmt: skip
+
+
+def test_a_backlog_is_read_in_slices_and_none_is_lost(tmp_path):
+    loaded = Loaded(config=Config(), root=tmp_path)
+    now = now_us()
+    sink = open_sink(tmp_path / "telemetry", new_writer())
+    events = [hole(sink.writer, i, now - 10_000_000 + i) for i in range(SLICE + 500)]
+    sink.append(events)
+    sink.flush()
+    feed = Feed()
+    feed.events = list(events)
+    with open_workspace(None, loaded) as workspace, Job("guard", loaded, workspace) as job:
+        for query in (open_query(tmp_path / "telemetry"), feed):
+            line = line_over(query, job, workspace)
+            assert [line.turn(now).events for _ in range(3)] == [SLICE, 500, 0]
+            assert line._watch.record.gaps == SLICE + 500
+    sink.close()
+
+
+def moment(at):
+    return datetime.fromtimestamp(at / 1e6, UTC)
+
+
+def test_an_order_holds_while_what_it_is_for_goes_on_unless_somebody_ends_it(tmp_path):
+    loaded = Loaded(config=Config(), root=tmp_path)
+    world, feed = World(), Feed()
+    with open_workspace(None, loaded) as workspace, Job("guard", loaded, workspace) as job:
+        book = OrderBook(workspace)
+        line = line_over(feed, job, workspace, rules=DESCENT)
+        feed.events = world.crowd(600)
+        line.turn(world.at)
+        attack = world.descent(700, after=30.0)
+        attack, more = attack[:500], attack[500:]
+        told, gaps = [], []
+        for event in attack:
+            feed.events = [event]
+            done = line.turn(event.at)
+            told += done.detections
+            began = [d for d in told if d.rule == "margin-descent"]
+            if began and not book.active(moment(event.at)):
+                gaps.append(event.at)
+        assert attack[-1].at - began[0].made > 3 * HOUR
+        assert gaps == []
+        assert len({d.campaign for d in began}) == 1
+        now = moment(attack[-1].at)
+        for order in book.active(now):
+            book.undo(order.id, author="Ann", reason="it is ours", now=now)
+        for event in more:
+            feed.events = [event]
+            assert line.turn(event.at).orders == ()
+
+
+def test_a_new_process_pages_nobody_again_for_a_campaign_of_yesterday(tmp_path):
+    loaded = Loaded(config=Config(), root=tmp_path)
+    world, feed = World(), Feed()
+    with open_workspace(None, loaded) as workspace:
+        campaigns = []
+        for _ in range(2):
+            with Job("guard", loaded, workspace) as job:
+                line = line_over(feed, job, workspace)
+                line.begin(world.at)
+                feed.events = world.crowd(600) + world.descent(80)
+                found = line.turn(world.at + 50_000_000).detections
+                campaigns += [d.campaign for d in found if d.rule == "margin-descent"]
+            world.at += 12 * HOUR
+    assert len(campaigns) == 2
+    assert len(set(campaigns)) == 1

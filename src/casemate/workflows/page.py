@@ -6,10 +6,12 @@ telling anybody. One `turn` reads what is new, so that a test needs no clock.
 
 from __future__ import annotations
 
+import itertools
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from casemate.detect.campaigns import subject_of
 from casemate.errors import CasemateError, UsageError
 from casemate.records.detection import Detection
 from casemate.records.duration import seconds
@@ -18,7 +20,7 @@ from casemate.records.order import Order, Scope
 from casemate.store.telemetry.sink import EventQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from casemate.detect.watch import Watch
     from casemate.guard.policy import GuardTable, RuleTable
@@ -30,6 +32,13 @@ if TYPE_CHECKING:
 
 AGAIN = 6 * 3600 * 1_000_000
 """Microseconds of events that a new process reads again, so that it knows what is going on."""
+SLICE = 4096
+"""Most events of one turn: between two there is time for a sign of life."""
+MEMORY = 24 * 3600 * 1_000_000
+"""Microseconds of detections that a new process takes over: a campaign is over after a day."""
+_SHORTEST = 60 * 1_000_000
+_RENEW = 0.75
+"""An order with a smaller share of its time left is given again while what it is for goes on."""
 _MOST_ORDERS = 20
 """Principals of one detection that get an order of their own; a larger campaign needs a person."""
 
@@ -68,21 +77,28 @@ class NearLine:
         self._query, self._watch, self._job = query, watch, job
         self._orders, self._pager, self._policy = orders, pager, policy
         self._read: dict[str, int] = {}
+        self._fresh: Iterator[Event] | None = None
         self._known: set[str] = set()
+        lasting = [seconds(one.for_) for one in policy.rule if one.action != "log"]
+        if lasting:  # spoken of again in time to renew the shortest order
+            half = round(min(lasting) * 500_000)
+            watch.again = max(_SHORTEST, min(watch.again, half))
 
     def begin(self, now: int) -> None:
         """Skip what is older than six hours: it has been looked at, or is for a hunt to look at.
 
-        The events since are read again, for what they say of what comes; detections that an earlier
-        process made of them have the same ids and are known.
+        The events since are read again, for what they say of what comes. What an earlier process
+        said in the last day is known, so that a campaign goes on under its name.
         """
         if self._job.workspace is not None:
-            self._known = {
-                one.id
+            said = [
+                one
                 for kept in self._job.workspace.runs("guard")
                 for one in self._job.workspace.records(kept.id, Detection)
-                if one.made >= now - AGAIN
-            }
+                if one.made >= now - MEMORY
+            ]
+            self._known = {one.id for one in said}
+            self._watch.restore(said)
         if not isinstance(self._query, EventQuery):
             return  # what arrives over a stream begins there
         rows = self._query.sql(
@@ -92,15 +108,15 @@ class NearLine:
         self._read = {str(writer): int(last) for writer, last in rows}
 
     def turn(self, now: int) -> Turn:
-        """Read what is new, judge it, tell, and give the orders that rules ask for.
+        """Read what is new, or a slice of it, judge it, tell, and give the orders rules ask for.
 
         Args:
             now: Microseconds since the epoch.
         """
-        events: list[Event] = list(self._query.tail(self._read))
-        for event in events:
-            self._read[event.writer] = max(event.sequence, self._read.get(event.writer, -1))
-        made = (*self._watch.feed(events), *self._watch.tick(now))
+        events = self._next()
+        made = self._watch.feed(events)
+        if self._fresh is None:  # else these are not the latest, and what is known is not of now
+            made += self._watch.tick(now)
         found = tuple(one for one in made if one.id not in self._known)
         given: list[Order] = []
         if found:
@@ -110,19 +126,39 @@ class NearLine:
             self._pager.page(found, now)  # with nothing new too: pages may wait for delivery
         return Turn(len(events), found, tuple(given))
 
+    def _next(self) -> list[Event]:
+        """Return a slice of the new events; the rest stays with the iterator for the next turn."""
+        if self._fresh is None:
+            self._fresh = iter(self._query.tail(dict(self._read)))
+        fresh, self._fresh = self._fresh, None  # an error in reading begins it anew
+        events = list(itertools.islice(fresh, SLICE))
+        for event in events:
+            self._read[event.writer] = max(event.sequence, self._read.get(event.writer, -1))
+        if len(events) == SLICE:
+            self._fresh = fresh
+        return events
+
     def _act(self, found: Iterable[Detection], now: int) -> list[Order]:
         given = []
         active = self._orders.active(_moment(now))
-        held = {(one.action, one.scope) for one in active}
-        for one in found:
+        ended = self._ended(now)
+        held: dict[tuple[str, Scope], datetime] = {}
+        for one in active:
+            key = (one.action, one.scope)
+            held[key] = max(one.expires, held.get(key, one.expires))
+        for seen in found:
             for rule in self._policy.rule:
-                if rule.when != one.rule or rule.action == "log":
+                if rule.when != seen.rule or rule.action == "log":
                     continue
-                for scope in scopes(rule, one):
-                    if (rule.action, scope) in held:
+                for scope in scopes(rule, seen):
+                    if (rule.action, scope, subject_of(seen.id)) in ended:
                         continue
-                    held.add((rule.action, scope))
-                    order = order_of(rule, one, scope, now)
+                    until = held.get((rule.action, scope))
+                    left = timedelta(seconds=_RENEW * seconds(rule.for_))
+                    if until is not None and until - _moment(now) >= left:
+                        continue
+                    order = order_of(rule, seen, scope, now)
+                    held[rule.action, scope] = order.expires
                     try:
                         self._orders.add(order)
                     except CasemateError as error:
@@ -130,6 +166,16 @@ class NearLine:
                     else:
                         given.append(order)
         return given
+
+    def _ended(self, now: int) -> set[tuple[str, Scope, str]]:
+        """Return the orders somebody undid and why they were given: they are not given again."""
+        orders = [order for _, order in self._orders.history()]
+        undone = {one.undoes for one in orders if one.undoes and one.expires > _moment(now)}
+        return {
+            (one.action, one.scope, subject_of(one.detection))
+            for one in orders
+            if one.id in undone and one.detection is not None
+        }
 
 
 def scopes(rule: RuleTable, found: Detection) -> list[Scope]:
