@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from casemate.export.prometheus import BUCKETS, Counters
 from tests.export.records import event, everything, hostile
+from tests.notify.made import detection
 
 
 def samples(counters):
@@ -69,6 +70,21 @@ def test_made_up_models_and_signs_do_not_make_series():
     assert sum(named(found, "casemate_events_total")) == 10_000
     assert sum(named(found, "casemate_signs_total")) == 10_000
     assert named(found, "casemate_events_total", model="(other)") == [5000 - 64 + 5000]
+
+
+def test_detections_are_counted_by_rule_and_model_and_never_by_who():
+    made = [detection(principals=("s3cret-eve",)) for _ in range(2)]
+    made.append(detection(marked="run-1", model="toy"))
+    text = Counters().text(made)
+    assert b"s3cret" not in text
+    values = {
+        (one.labels["rule"], one.labels["model"], one.labels["redteam"]): one.value
+        for family in text_string_to_metric_families(text.decode())
+        for one in family.samples
+    }
+    assert values == {
+        ("test-border-walk", "fraud", "no"): 2, ("test-border-walk", "toy", "yes"): 1,
+    }  # fmt: skip
 
 
 def test_nothing_counted_is_still_readable():

@@ -8,8 +8,11 @@ import httpx
 import pytest
 
 from casemate.errors import UsageError
+from casemate.export.prometheus import Counters
 from casemate.guard.admin import VARIABLE, admin_app, exposition, read_token, serve_admin
 from casemate.records.order import Order, Scope
+from tests.export.records import event
+from tests.notify.made import detection
 from tests.servers.envoy import free_port
 
 TOKEN = "a-token-for-tests-0123456789"
@@ -26,9 +29,13 @@ def ask():
     async def ready():
         return up["now"]
 
+    counters = Counters()
+    counters.count([event(principal="ann"), event(principal="ann", kind="refused")])
     app = admin_app(
         TOKEN,
         counts=lambda: {("requests", ""): 7, ("refused", 'a"b\n'): 2},
+        counters=counters,
+        detections=lambda: [detection(principals=("ann",), model="fraud")],
         connections=lambda: 3,
         orders=lambda: [ORDER],
         ready=ready,
@@ -82,8 +89,18 @@ def test_the_metrics_are_read_by_prometheus(ask):
         for one in family.samples
     }
     assert samples["casemate_guard_requests_total", ()] == 7
-    assert samples["casemate_guard_refused_total", (("reason", 'a"b '),)] == 2
+    assert samples["casemate_guard_refused_total", (("reason", 'a"b\n'),)] == 2
     assert samples["casemate_guard_connections", ()] == 3
+    found = {
+        (labels["kind"], labels["model"], labels["decision"]): value
+        for (name, pairs), value in samples.items()
+        if name == "casemate_events_total" and (labels := dict(pairs))
+    }
+    assert found == {("inference", "fraud", "pass"): 1, ("refused", "fraud", "pass"): 1}
+    (told,) = [dict(pairs) for name, pairs in samples if name == "casemate_detections_total"]
+    assert (told["rule"], told["severity"], told["model"]) == (
+        "test-border-walk", "important", "fraud",
+    )  # fmt: skip
     assert "casemate_guard_enforcing 1" in exposition({}, 0, "enforce")
 
 
@@ -101,7 +118,14 @@ def test_it_is_served_on_the_loopback():
     async def run():
         port = free_port()
         app = admin_app(
-            TOKEN, counts=dict, connections=int, orders=list, ready=ready, mode="observe"
+            TOKEN,
+            counts=dict,
+            counters=Counters(),
+            detections=list,
+            connections=int,
+            orders=list,
+            ready=ready,
+            mode="observe",
         )
         serving = asyncio.create_task(serve_admin(app, f":{port}"))
         async with httpx.AsyncClient() as client:

@@ -132,6 +132,8 @@ def test_the_proxy_has_admin_pages_behind_a_token_and_counts(tmp_path, model, mo
             status, text = ask(admin, "/metrics", headers=headers)
             assert status == 200
             assert b"casemate_guard_requests_total" in text
+            assert b'casemate_events_total{kind="inference",decision="pass",model="digits"' in text
+            assert b"casemate_detections_total" in text
             assert ask(admin, "/ready", headers=headers)[0] == 200
         events = list(open_query(tmp_path / ".casemate" / "telemetry").scan(Filter()))
         assert [one.kind for one in events] == ["started", *["inference"] * 5, "stopped"]

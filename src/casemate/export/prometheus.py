@@ -1,4 +1,4 @@
-"""Counters of events in Prometheus' text format: rates and latencies, and never who.
+"""Counters of events and detections in Prometheus' text format: rates and latencies, and never who.
 
 A principal is no label: it would tell everybody who scrapes, and a caller could make up as many
 series as it likes. Model names can be made up as well, so that there are only so many series.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from casemate.records.detection import Detection
     from casemate.records.event import Event
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -45,13 +46,23 @@ class Counters:
             for one in events:
                 self._count(one)
 
-    def text(self) -> bytes:
-        """Return the counters as Prometheus reads them."""
+    def text(self, detections: Iterable[Detection] = ()) -> bytes:
+        """Return the counters as Prometheus reads them, and all detections there are."""
         with self._lock:
+            found = Counter(
+                (
+                    one.rule[:_LONGEST],
+                    one.conclusion,
+                    str(one.severity),
+                    self._bounded(one.model),
+                    "no" if one.marked is None else "yes",
+                )
+                for one in detections
+            )
             lines = [
-                *_family("casemate_events_total", "Events by kind, decision and model."),
+                *family("casemate_events_total", "Events by kind, decision and model."),
                 *(
-                    _sample(
+                    sample(
                         "casemate_events_total",
                         n,
                         kind=kind,
@@ -61,22 +72,35 @@ class Counters:
                     )
                     for (kind, decision, model, enforced), n in sorted(self._events.items())
                 ),
-                *_family("casemate_signs_total", "Inputs on which an inline judge raised a sign."),
+                *family("casemate_signs_total", "Inputs on which an inline judge raised a sign."),
                 *(
-                    _sample("casemate_signs_total", n, sign=sign, model=model)
+                    sample("casemate_signs_total", n, sign=sign, model=model)
                     for (sign, model), n in sorted(self._signs.items())
                 ),
-                *_family("casemate_lost_total", "Requests that gaps and bypasses stand for."),
+                *family("casemate_detections_total", "Detections by rule, severity and model."),
                 *(
-                    _sample("casemate_lost_total", n, kind=kind)
+                    sample(
+                        "casemate_detections_total",
+                        n,
+                        rule=rule,
+                        conclusion=conclusion,
+                        severity=severity,
+                        model=model,
+                        redteam=marked,
+                    )
+                    for (rule, conclusion, severity, model, marked), n in sorted(found.items())
+                ),
+                *family("casemate_lost_total", "Requests that gaps and bypasses stand for."),
+                *(
+                    sample("casemate_lost_total", n, kind=kind)
                     for kind, n in sorted(self._lost.items())
                 ),
-                *_family("casemate_bytes_total", "Bytes of requests and answers."),
+                *family("casemate_bytes_total", "Bytes of requests and answers."),
                 *(
-                    _sample("casemate_bytes_total", n, direction=way, model=model)
+                    sample("casemate_bytes_total", n, direction=way, model=model)
                     for (way, model), n in sorted(self._bytes.items())
                 ),
-                *_family(
+                *family(
                     "casemate_took_seconds",
                     "From the whole request to the whole answer.",
                     "histogram",
@@ -114,19 +138,21 @@ class Counters:
             (*(f"{one:g}" for one in BUCKETS), "+Inf"), self._took[model], strict=True
         ):
             total += n
-            lines.append(_sample(f"{name}_bucket", total, model=model, le=end))
-        lines.append(_sample(f"{name}_sum", self._sum[model] / 1e6, model=model))
-        lines.append(_sample(f"{name}_count", total, model=model))
+            lines.append(sample(f"{name}_bucket", total, model=model, le=end))
+        lines.append(sample(f"{name}_sum", self._sum[model] / 1e6, model=model))
+        lines.append(sample(f"{name}_count", total, model=model))
         return lines
 
 
-def _family(name: str, help_: str, kind: str = "counter") -> list[str]:
+def family(name: str, help_: str, kind: str = "counter") -> list[str]:
+    """Return the two lines that begin a metric."""
     return [f"# HELP {name} {help_}", f"# TYPE {name} {kind}"]
 
 
-def _sample(name: str, value: float, **labels: str) -> str:
+def sample(name: str, value: float, **labels: str) -> str:
+    """Return the line of one figure, by its labels."""
     inner = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-    return f"{name}{{{inner}}} {value!r}"
+    return f"{name}{{{inner}}} {value!r}" if inner else f"{name} {value!r}"
 
 
 def _escaped(text: str) -> str:

@@ -6,6 +6,7 @@ what a guard knows is worth much to whoever it guards against.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from casemate.errors import UsageError
+from casemate.export.prometheus import MEDIA_TYPE, Counters, family, sample
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from casemate.records.detection import Detection
     from casemate.records.order import Order
 
 VARIABLE = "CASEMATE_ADMIN_TOKEN"
@@ -58,6 +61,8 @@ def admin_app(
     token: str,
     *,
     counts: Callable[[], Mapping[tuple[str, str], int]],
+    counters: Counters,
+    detections: Callable[[], Sequence[Detection]],
     connections: Callable[[], int],
     orders: Callable[[], Sequence[Order]],
     ready: Callable[[], Awaitable[bool]],
@@ -68,6 +73,8 @@ def admin_app(
     Args:
         token: What a caller must present as `Authorization: Bearer TOKEN`.
         counts: What the proxy has counted, by name and label.
+        counters: The events since the start.
+        detections: All there are on record; called in another thread, as there may be many.
         connections: Connections open now.
         orders: Orders in force.
         ready: Whether the upstream can be reached.
@@ -82,10 +89,9 @@ def admin_app(
         return PlainTextResponse("ready\n" if good else "upstream down\n", 200 if good else 503)
 
     async def metrics(_: Request) -> Response:
-        return PlainTextResponse(
-            exposition(counts(), connections(), mode),
-            media_type="text/plain; version=0.0.4",
-        )
+        text = exposition(counts(), connections(), mode)
+        more = await asyncio.to_thread(lambda: counters.text(detections()))
+        return Response(text.encode() + more, media_type=MEDIA_TYPE)
 
     async def in_force(_: Request) -> Response:
         return Response(msgspec.json.encode(list(orders())), media_type="application/json")
@@ -102,28 +108,21 @@ def admin_app(
 
 
 def exposition(counts: Mapping[tuple[str, str], int], connections: int, mode: str) -> str:
-    """Write the counts in the text format of Prometheus."""
+    """Write what the proxy itself counts in the text format of Prometheus."""
     lines = []
     for name, words in HELP.items():
         metric = f"casemate_guard_{name.replace('-', '_')}_total"
-        lines += [f"# HELP {metric} {words}", f"# TYPE {metric} counter"]
+        lines += family(metric, words)
         for (counted, label), number in sorted(counts.items()):
             if counted == name:
-                mark = f'{{reason="{_escaped(label)}"}}' if label else ""
-                lines.append(f"{metric}{mark} {number}")
+                lines.append(sample(metric, number, **({"reason": label} if label else {})))
     lines += [
-        "# HELP casemate_guard_connections Connections of callers that are open.",
-        "# TYPE casemate_guard_connections gauge",
-        f"casemate_guard_connections {connections}",
-        "# HELP casemate_guard_enforcing Whether the guard acts on what it sees.",
-        "# TYPE casemate_guard_enforcing gauge",
-        f"casemate_guard_enforcing {int(mode == 'enforce')}",
+        *family("casemate_guard_connections", "Connections of callers that are open.", "gauge"),
+        sample("casemate_guard_connections", connections),
+        *family("casemate_guard_enforcing", "Whether the guard acts on what it sees.", "gauge"),
+        sample("casemate_guard_enforcing", int(mode == "enforce")),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _escaped(label: str) -> str:
-    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
 
 
 class _Locked:

@@ -26,11 +26,14 @@ from casemate.workflows.page import check_rules, now_us
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from casemate.export.prometheus import Counters
     from casemate.guard.ask import Payload
     from casemate.guard.guard import Guard
     from casemate.guard.keys import Keys
     from casemate.guard.policy import GuardTable
     from casemate.guard.proxy.listening import Proxy
+    from casemate.records.detection import Detection
+    from casemate.records.event import Event
     from casemate.store.payloads import Vault
     from casemate.store.streams.relay import OrderRelay
     from casemate.store.telemetry.sink import EventSink
@@ -287,11 +290,22 @@ async def _as_proxy(
     stack: contextlib.AsyncExitStack,
     say: Callable[[str], None],
 ) -> None:
+    from casemate.export.prometheus import Counters
+    from casemate.guard.admin import VARIABLE
     from casemate.guard.proxy.listening import Proxy
 
-    proxy = Proxy(policy, composed.guard, composed.sink.append, capture=capture)
+    counters = Counters()
+
+    def record(events: Sequence[Event]) -> None:
+        counters.count(events)
+        composed.sink.append(events)
+
+    scraped = policy.admin is not None and VARIABLE in os.environ
+    proxy = Proxy(
+        policy, composed.guard, record if scraped else composed.sink.append, capture=capture
+    )
     if policy.admin is not None:
-        _admin(policy, composed, proxy, stack, say)
+        _admin(policy, composed, proxy, counters, stack, say)
     for host, port in await proxy.start():
         say(f"guarding {policy.upstream} on {host}:{port}, {policy.mode}")
     stack.push_async_callback(proxy.stop)
@@ -301,6 +315,7 @@ def _admin(
     policy: GuardTable,
     composed: Composed,
     proxy: Proxy,
+    counters: Counters,
     stack: contextlib.AsyncExitStack,
     say: Callable[[str], None],
 ) -> None:
@@ -313,6 +328,8 @@ def _admin(
     app = admin_app(
         read_token(os.environ),
         counts=lambda: proxy.counts,
+        counters=counters,
+        detections=lambda: _detections(composed.workspace),
         connections=lambda: proxy.connections,
         orders=lambda: OrderBook(composed.workspace).active(datetime.now(UTC)),
         ready=lambda: _answers(proxy.address.host, proxy.address.port),
@@ -321,6 +338,12 @@ def _admin(
     serving = asyncio.get_running_loop().create_task(serve_admin(app, str(policy.admin)))
     stack.callback(serving.cancel)
     say(f"admin pages on {policy.admin}")
+
+
+def _detections(workspace: Workspace) -> list[Detection]:
+    from casemate.records.detection import Detection
+
+    return [one for run in workspace.runs("guard") for one in workspace.records(run.id, Detection)]
 
 
 async def _answers(host: str, port: int) -> bool:
