@@ -1,6 +1,7 @@
 """The ASGI shell around a real server, and around applications that misbehave."""
 
 import asyncio
+import contextlib
 import gzip
 import http.client
 import json
@@ -253,7 +254,60 @@ def test_many_at_once_leave_a_record_without_holes(serve):
     assert [one.sequence for one in events] == list(range(60))
 
 
-def test_websockets_are_not_let_past():
+@pytest.mark.parametrize("whole", [True, False])
+def test_pieces_are_passed_on_as_they_come_when_nothing_is_to_be_changed(whole):
+    events, sent = [], []
+    asked = image()
+
+    async def receive():
+        return {"type": "http.request", "body": asked.body}
+
+    async def send(message):
+        sent.append(message)
+
+    async def app(scope, receive, send):
+        said = [(b"content-type", b"application/x-ndjson")]
+        start = {"type": "http.response.start", "status": 200, "headers": said, "trailers": True}
+        await send(start)
+        await send({"type": "http.response.body", "body": SCORES[:9], "more_body": True})
+        assert [one.get("body") for one in sent] == [None, SCORES[:9]]
+        if not whole:
+            raise ZeroDivisionError
+        assert not events
+        await send({"type": "http.response.body", "body": SCORES[9:]})
+        await send({"type": "http.response.trailers", "headers": []})
+
+    scope = {
+        "type": "http", "method": "POST", "path": INFER, "headers":
+        [(name.encode(), value.encode()) for name, value in asked.headers],
+    }  # fmt: skip
+    with contextlib.nullcontext() if whole else pytest.raises(ZeroDivisionError):
+        asyncio.run(asgi(app, guard(Judge()), events.extend)(scope, receive, send))
+    (event,) = events
+    if whole:
+        assert (event.kind, event.bytes_out) == ("inference", len(SCORES))
+        assert sent[0]["trailers"]
+        assert sent[-1]["type"] == "http.response.trailers"
+    else:
+        assert (event.kind, event.status) == ("failed", 200)
+        assert "ZeroDivisionError, within its answer" in event.note
+
+
+def test_websockets_pass_when_observing_and_are_on_record():
+    events, heard = [], []
+
+    async def app(scope, receive, send):
+        heard.append(await receive())
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    asyncio.run(asgi(app, guard(), events.extend)({"type": "websocket"}, receive, print))
+    assert heard == [{"type": "websocket.connect"}]
+    assert [(one.kind, one.lost) for one in events] == [("bypassed", 1)]
+
+
+def test_websockets_are_not_let_past_where_orders_must_hold():
     sent = []
 
     async def receive():
@@ -265,7 +319,7 @@ def test_websockets_are_not_let_past():
     async def app(*_):
         raise AssertionError
 
-    asyncio.run(asgi(app, guard(), print)({"type": "websocket"}, receive, send))
+    asyncio.run(asgi(app, guard(mode="enforce"), print)({"type": "websocket"}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 

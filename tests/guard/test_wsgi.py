@@ -137,6 +137,63 @@ def test_a_stream_is_passed_on_as_it_comes():
     assert events[0].protocol == "chat"
 
 
+def asked(body=b"", **more):
+    return {"REQUEST_METHOD": "POST", "PATH_INFO": INFER, "wsgi.input": io.BytesIO(body), **more}
+
+
+def test_lines_are_whole_across_what_was_read_ahead():
+    events, lines = [], []
+
+    def app(environ, start_response):
+        source = environ["wsgi.input"]
+        lines.append([source.readline(), source.readline(3), source.readline(), *source])
+        start_response("200 OK", [])
+        return [b""]
+
+    text = b"a" * 990 + b"\n" + b"b" * 50 + b"\nlast\nline"
+    wsgi(app, guard(max_body=1000), events.extend)(
+        asked(text, CONTENT_LENGTH=str(len(text))), lambda *_: None
+    )
+    assert lines[0] == [b"a" * 990 + b"\n", b"bbb", b"b" * 47 + b"\n", b"last\n", b"line"]
+
+
+def test_a_body_of_no_known_end_is_left_to_the_application():
+    events, bodies = [], []
+
+    def app(environ, start_response):
+        bodies.append(environ["wsgi.input"].read())
+        start_response("200 OK", [])
+        return [b""]
+
+    guarded = wsgi(app, guard(), events.extend)
+    guarded(asked(image().body, HTTP_TRANSFER_ENCODING="chunked"), lambda *_: None)
+    assert bodies == [image().body]
+    assert [(one.kind, "no known end" in one.note) for one in events] == [("bypassed", True)]
+
+
+def test_pieces_are_passed_on_as_they_come_when_nothing_is_to_be_changed():
+    events, told = [], []
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "application/json")])
+        for piece in (SCORES[:9], SCORES[9:]):
+            told.append(piece)
+            yield piece
+
+    body = image().body
+    question = {"CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": "application/json"}
+    found = iter(wsgi(app, guard(Judge()), events.extend)(asked(body, **question), lambda *_: None))
+    assert next(found) == SCORES[:9]
+    assert told == [SCORES[:9]]
+    assert list(found) == [SCORES[9:]]
+    assert (events[0].measures.label, events[0].bytes_out) == (1, len(SCORES))
+    left = wsgi(app, guard(Judge()), events.extend)(asked(body, **question), lambda *_: None)
+    next(left)
+    left.close()
+    assert (events[1].kind, events[1].status) == ("failed", 200)
+    assert "within its answer" in events[1].note
+
+
 def test_enforcing():
     events = []
     made = guard(mode="enforce", rule=(RuleTable(when="always", action="coarsen"),))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from casemate.guard.ask import Ask, Payload
     from casemate.guard.call import Headers
-    from casemate.guard.desk import Ear
+    from casemate.guard.desk import Copy, Ear
     from casemate.guard.guard import Guard
     from casemate.records.event import Event
 
@@ -63,11 +63,20 @@ class _Guarded:
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
-            # Nothing here reads WebSockets, and what is not read is not let in by this door.
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
+            await self._websocket(scope, receive, send)
         else:
             await self._lifespan(scope, receive, send)
+
+    async def _websocket(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> None:
+        # Nothing here reads WebSockets; what is not read is not let in where orders must hold.
+        if self._desk.guard.enforces:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        self._desk.bypass("a WebSocket, which is not read")
+        await self._app(scope, receive, send)
 
     async def _lifespan(
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send
@@ -140,7 +149,7 @@ class _Guarded:
 
 
 class _Answer:
-    """The application's `send`: hands whole answers to the guard, or listens as they pass."""
+    """The application's `send`: passes answers on as they come, and holds what may be changed."""
 
     def __init__(self, shell: _Guarded, desk: Desk, ask: Ask, send: Send) -> None:
         self._shell = shell
@@ -150,7 +159,7 @@ class _Answer:
         self._start: Message = {}
         self._parts: list[bytes] = []
         self._size = 0
-        self._listener: Ear | None = None
+        self._listener: Ear | Copy | None = None
         self._done = False
 
     async def __call__(self, message: Message) -> None:
@@ -162,6 +171,9 @@ class _Answer:
                 for name, value in message.get("headers", ())
             ):
                 self._listener = self._desk.listen(self._ask)
+            elif not self._ask.changes:
+                self._listener = self._desk.copy(self._ask)
+            if self._listener is not None:
                 await self._send(message)
         elif kind == "http.response.body":
             await self._body(message)
@@ -186,7 +198,7 @@ class _Answer:
         if not more:
             # On record before the caller has it all: whoever goes on must find it there.
             self._heard(self._listener)
-        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        await self._send({**message, "body": body, "more_body": more})
 
     async def _whole(self) -> None:
         self._done = True
@@ -200,11 +212,11 @@ class _Answer:
             await _send(self._send, served)
         self._shell.later()
 
-    def _heard(self, listener: Ear) -> None:
+    def _heard(self, listener: Ear | Copy) -> None:
         self._done = True
         listener.end()
         start = self._start
-        reply = Reply(start["status"], headers(start.get("headers", ())), b"")
+        reply = Reply(start["status"], headers(start.get("headers", ())), listener.body)
         self._desk.answer(self._ask, reply)
         self._shell.later()
 
@@ -212,10 +224,12 @@ class _Answer:
         """Put on record that no answer came, or only a part of one."""
         if self._done:
             return
-        if self._listener is not None:
+        if self._listener is not None and not self._listener.body:
             self._ask.note = f"{why}, within its answer"
             self._heard(self._listener)
             return
+        if self._listener is not None:
+            why, status = f"{why}, within its answer", self._start["status"]
         self._done = True
         self._desk.answer(self._ask, None, why=why, status=status)
         self._shell.later()

@@ -102,6 +102,10 @@ class Desk:
         """Return what hears an answer that is passed on piece by piece."""
         return Ear(self, ask.stream())
 
+    def copy(self, ask: Ask) -> Copy:
+        """Return what keeps an answer that is passed on as it comes, to be shown at its end."""
+        return Copy(self, ask)
+
     def due(self) -> None:
         """Let events leave that have waited for slower ones."""
         with self._lock:
@@ -138,6 +142,8 @@ def _own(ask: Ask, status: int) -> Reply:
 class Ear:
     """Hears an answer as it passes; deaf after its first failure."""
 
+    body = b""
+
     def __init__(self, desk: Desk, listener: Listener) -> None:
         self._desk = desk
         self._listener: Listener | None = listener
@@ -156,3 +162,36 @@ class Ear:
         if found is not None:
             self._listener = None
             self._desk.count_only(f"a streamed answer could not be heard: {found.kind}")
+
+
+class Copy:
+    """Keeps an answer as it passes; one that is too large is only heard."""
+
+    def __init__(self, desk: Desk, ask: Ask) -> None:
+        self._desk = desk
+        self._ask = ask
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._ear: Ear | None = None
+
+    @property
+    def body(self) -> bytes:
+        """What was kept."""
+        return b"".join(self._parts)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._ear is not None:
+            self._ear.feed(data)
+            return
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > self._desk.guard.policy.max_body:
+            self._ear = self._desk.listen(self._ask)
+            self._ear.feed(self.body)
+            self._parts = []
+
+    def end(self) -> None:
+        """Take the end."""
+        if self._ear is not None:
+            self._ear.end()

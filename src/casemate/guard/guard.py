@@ -226,7 +226,9 @@ class Guard:
             return
         limit = self.policy.max_body
         if oversized:
-            self._unreadable(ask, headers, route, f"a body of more than {limit} bytes", 413)
+            self._unreadable(
+                ask, headers, route, f"a body of more than {limit} bytes or of no known end", 413
+            )
             return
         try:
             protocols.refuse_repeated(headers, call.headers)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from casemate.guard.ask import Ask, Payload
     from casemate.guard.call import Headers
-    from casemate.guard.desk import Ear
+    from casemate.guard.desk import Copy, Ear
     from casemate.guard.guard import Guard
     from casemate.records.event import Event
 
@@ -64,7 +64,9 @@ class _Guarded:
         desk = self._desk
         limit = desk.guard.policy.max_body
         body = _body(environ, limit)
-        oversized = len(body) > limit
+        unknown = body is None
+        body = body or b""
+        oversized = len(body) > limit or (unknown and "HTTP_TRANSFER_ENCODING" in environ)
         call = Call(
             environ["REQUEST_METHOD"],
             _path(environ),
@@ -81,7 +83,8 @@ class _Guarded:
             return _serve(start_response, desk.answer(ask, None))
         environ.pop(_MARK, None)
         rest = environ["wsgi.input"]
-        environ["wsgi.input"] = _Again(body, rest) if oversized else io.BytesIO(body)
+        if not unknown:
+            environ["wsgi.input"] = _Again(body, rest) if oversized else io.BytesIO(body)
         if not ask.recorded:
             return self._app(environ, start_response)
         return _Answer(desk, ask, start_response).of(self._app, environ)
@@ -117,7 +120,9 @@ class _Answer:
                 close()
             raise
         if self._streamed():
-            return self._pass_on(first, pieces, close)
+            return self._pass_on(self._desk.listen(self._ask), first, pieces, close)
+        if self._started and not self._ask.changes and not isinstance(found, (list, tuple)):
+            return self._pass_on(self._desk.copy(self._ask), first, pieces, close)
         return self._whole(first, pieces, close)
 
     def _start(self, status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
@@ -132,15 +137,18 @@ class _Answer:
         )
 
     def _pass_on(
-        self, first: bytes, pieces: Iterator[bytes], close: Callable[[], object] | None
+        self,
+        listener: Ear | Copy,
+        first: bytes,
+        pieces: Iterator[bytes],
+        close: Callable[[], object] | None,
     ) -> Iterator[bytes]:
-        listener = self._desk.listen(self._ask)
         self._start_response(*self._started)
         return self._heard(listener, first, pieces, close)
 
     def _heard(
         self,
-        listener: Ear,
+        listener: Ear | Copy,
         first: bytes,
         pieces: Iterator[bytes],
         close: Callable[[], object] | None,
@@ -162,9 +170,12 @@ class _Answer:
         finally:
             if close is not None:
                 close()
-            self._ask.note = why or self._ask.note
             listener.end()
-            self._desk.answer(self._ask, Reply(self._status(), (), b""))
+            if why and listener.body:
+                self._desk.answer(self._ask, None, why=why, status=self._status())
+            else:
+                self._ask.note = why or self._ask.note
+                self._desk.answer(self._ask, self._reply(listener.body))
 
     def _whole(
         self, first: bytes, pieces: Iterator[bytes], close: Callable[[], object] | None
@@ -189,14 +200,17 @@ class _Answer:
             raise
         if close is not None:
             close()
-        headers = tuple((name.lower(), value) for name, value in self._started[1])
-        reply = Reply(self._status(), headers, b"".join(parts))
+        reply = self._reply(b"".join(parts))
         served = self._desk.answer(self._ask, reply)
         if served is not reply:
             return _serve(self._start_response, served)
         self._start_response(*self._started)
         # Servers give a lone piece a length; what came in several, or one by one, has none.
         return parts if self._sole else iter(parts)
+
+    def _reply(self, body: bytes) -> Reply:
+        headers = tuple((name.lower(), value) for name, value in self._started[1])
+        return Reply(self._status(), headers, body)
 
     def _status(self) -> int:
         return int(self._started[0].split(" ", 1)[0])
@@ -222,7 +236,11 @@ class _Again(io.RawIOBase):
 
     def readline(self, size: int | None = -1) -> bytes:
         """Return up to the next line's end, of what was read or of the rest."""
-        return self._body.readline(size) or bytes(self._rest.readline(size))
+        size = -1 if size is None else size
+        line = self._body.readline(size)
+        if line.endswith(b"\n") or len(line) == size:
+            return line
+        return line + bytes(self._rest.readline(size if size < 0 else size - len(line)))
 
 
 def _serve(start_response: StartResponse, reply: Reply) -> list[bytes]:
@@ -233,7 +251,8 @@ def _serve(start_response: StartResponse, reply: Reply) -> list[bytes]:
     return [reply.body]
 
 
-def _body(environ: WSGIEnvironment, limit: int) -> bytes:
+def _body(environ: WSGIEnvironment, limit: int) -> bytes | None:
+    # None where nobody says where it ends: reading it could take for ever.
     source = environ["wsgi.input"]
     said = environ.get("CONTENT_LENGTH") or ""
     if said.isascii() and said.isdigit():
@@ -241,7 +260,7 @@ def _body(environ: WSGIEnvironment, limit: int) -> bytes:
     elif environ.get("wsgi.input_terminated"):
         left = limit + 1
     else:
-        return b""
+        return None
     parts: list[bytes] = []
     while left:
         part = source.read(min(left, _PIECE))
