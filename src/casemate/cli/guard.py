@@ -38,6 +38,12 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--erase", metavar="NAME", help="destroy what was captured of a principal, and do no more"
     )
+    parser.add_argument(
+        "--learn-contract",
+        type=options.path,
+        metavar="FILE",
+        help="learn from casemate.toml's data what inputs look like, write it, and do no more",
+    )
     options.add_config(parser)
     parser.set_defaults(run=run)
 
@@ -50,6 +56,11 @@ def run(args: argparse.Namespace) -> int:
     loaded = config.read(args.config)
     if args.erase is not None:
         print(f"erased {serve.erase(loaded, args.erase, args.store)} payloads; events stay")
+        return 0
+    if args.learn_contract is not None:
+        rows = serve.learn_contract(loaded, args.learn_contract)
+        print(f"learned from {rows} inputs; in casemate.toml, under [guard]:")
+        print(f'  contract = "{printable(str(args.learn_contract))}"')
         return 0
     policy = serve.changed(
         loaded.config.guard,

@@ -124,7 +124,7 @@ class GuardTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     capture: CaptureTable = CaptureTable()
     export: tuple[ExportTable, ...] = ()
     contract: str | None = None
-    """File with the learned input contract, `casemate init` writes one."""
+    """File with the learned input contract; `casemate guard --learn-contract FILE` writes one."""
     max_body: int = 64 * 1024 * 1024
     """Largest request body in bytes, after decompression too."""
     max_header_bytes: int = 32 * 1024

@@ -153,6 +153,29 @@ def erase(loaded: Loaded, principal: str, store: Path | None = None) -> int:
         return vault(loaded.config.guard, workspace, held).erase(principal)
 
 
+def learn_contract(loaded: Loaded, file: Path) -> int:
+    """Learn the input contract from the configured data; return how many inputs there were.
+
+    Raises:
+        UsageError: No data are configured, or they cannot be read.
+    """
+    from casemate.detect.inline.contract import learn, write_contract
+    from casemate.targets.data import open_data
+
+    table = loaded.config.model
+    if table.data is None:
+        raise UsageError("there are no data to learn from", hint="data = ... under [model]")
+    data = open_data(
+        table.data,
+        label=table.label,
+        columns=loaded.config.column,
+        bounds=table.bounds,
+        root=loaded.root,
+    )
+    write_contract(learn(data.x, [one.name for one in data.columns]), file)
+    return len(data.x)
+
+
 def asgi(app: Any, configuration: str | Path | None = None) -> Any:
     """Wrap an ASGI model server in the guard that casemate.toml describes.
 
