@@ -21,7 +21,8 @@ class Sighting(NamedTuple):
     """What a rule saw; the watch makes a Detection of it, with the words of the catalog."""
 
     subject: str
-    """What it is about: one rule speaks of a subject once a day."""
+    """What it is about: one rule speaks of a subject once a day, or each hour while `queries` go
+    on being counted."""
     message: str
     principals: tuple[str, ...]
     began: int
@@ -37,7 +38,7 @@ class Sighting(NamedTuple):
     confidence: Confidence | None = None
     """Where it is not that of the catalog."""
     counted: bool = True
-    """Whether `queries` counts from the beginning of what was seen."""
+    """Whether `queries` counts from the beginning of what was seen; another count is news."""
 
 
 class Budget(NamedTuple):
