@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -23,6 +24,7 @@ from tests.store.streams.made import until
 
 WRITER = "w-" + "a" * 16
 SPAN = "resourceSpans"
+HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 
 
 def events(first, last, at=None, **fields):
@@ -193,6 +195,19 @@ def test_a_damaged_memory_begins_anew(content, tmp_path, sink, export):
 def test_places_that_cannot_be_are_refused_before_anything_is_served(kind, to, tmp_path):
     with pytest.raises(UsageError):
         check([ExportTable(kind=kind, to=to)], tmp_path, {})
+
+
+def test_the_published_example_is_taken_and_a_slip_in_it_is_named(tmp_path):
+    page = (HOWTO / "share-the-record.md").read_text()
+    example = next(one for one in page.split("```toml")[1:] if "guard.export" in one)
+    (tmp_path / "casemate.toml").write_text(f"version = 1\n{example.partition('```')[0]}")
+    tables = config.read(tmp_path / "casemate.toml").config.guard.export
+    assert [one.kind for one in tables] == ["ocsf", "flat", "otel"]
+    check(tables, tmp_path, {"COLLECTOR_TOKEN": "t"})
+    (tmp_path / "casemate.toml").write_text('[[guard.export]]\nkind = "ocsf"\ntoo = "x"\n')
+    with pytest.raises(UsageError) as caught:
+        config.read(tmp_path / "casemate.toml")
+    assert "'to'" in caught.value.hint
 
 
 def test_a_token_that_is_not_there_is_said(tmp_path):
