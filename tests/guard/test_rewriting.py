@@ -1,5 +1,6 @@
 import gzip
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from casemate.guard.routes import Routes
 from casemate.targets.wire import oip, oip_grpc, protobuf
 from casemate.targets.wire.tensor import Message, Tensor, tensor
 from tests.guard.test_protocols import CASES, X, asked, framed, json_message
-from tests.guard.traffic import enforcing, image, passed, served
+from tests.guard.traffic import call, enforcing, image, passed, served
 
 P = np.array([[0.26, 0.74], [0.55, 0.45], [1.0, 0.0]])
 
@@ -151,12 +152,19 @@ def test_what_cannot_be_changed_says_so(case, body, headers):
         rewrite(question, route, Reply(200, headers, body), dict(headers), body, rounded)
 
 
-def test_a_packed_answer_is_unpacked_to_be_changed():
-    body = gzip.compress(oip.encode_response("m", [tensor("p", P[:1])]).body)
-    reply = Reply(200, (*JSON, ("content-encoding", "gzip"), ("content-length", "1")), body)
+@pytest.mark.parametrize("packing", ["gzip", "deflate"])
+def test_a_packed_answer_is_unpacked_to_be_changed_and_packed_again(packing):
+    pack = gzip.compress if packing == "gzip" else zlib.compress
+    body = pack(oip.encode_response("m", [tensor("p", P[:1])]).body)
+    reply = Reply(
+        200, (*JSON, ("content-encoding", packing), ("content-length", "1"), ("x-a", "b")), body
+    )
     got, events = passed(enforcing("coarsen"), image(), reply)
-    np.testing.assert_array_equal(served(got), [[0.3, 0.7]])
-    assert "content-encoding" not in dict(got.headers)
+    assert got.headers == (
+        *JSON, ("content-encoding", packing), ("content-length", str(len(got.body))), ("x-a", "b"),
+    )  # fmt: skip
+    unpack = gzip.decompress if packing == "gzip" else zlib.decompress
+    np.testing.assert_array_equal(served(got._replace(body=unpack(got.body))), [[0.3, 0.7]])
     assert events[0].enforced
 
 
@@ -166,3 +174,35 @@ def test_both_one_input_forms():
     made, found = changed((question, route), body, rounded, JSON)
     np.testing.assert_array_equal(found.scores, [[0.3, 0.7]])
     assert isinstance(Message(made, ""), Message)
+
+
+def test_an_answer_in_which_no_value_changes_is_served_as_it_came():
+    asked = image()
+    body = b'{"outputs": [{"name": "p", "shape": [1, 2], "datatype": "FP64", "data": [0.30, 0.7]}]}'
+    reply = Reply(200, (*JSON, ("etag", "x")), body)
+    got, (event,) = passed(enforcing("coarsen"), asked, reply)
+    assert got is reply
+    assert (event.decision, event.served_digest) == ("coarsen", None)
+
+
+@pytest.mark.parametrize(
+    ("layout", "end"),
+    [
+        ({"separators": (",", ":")}, ""),
+        ({}, "\n"),
+        ({"indent": 2}, "\n"),
+        ({"indent": 4}, ""),
+    ],
+)
+def test_json_is_set_out_as_it_was(layout, end):
+    output = {"name": "p", "shape": [1, 2], "datatype": "FP64", "data": [0.26, 0.74]}
+    whole = {"model_name": "m: [x", "outputs": [output]}
+    reply = Reply(200, JSON, (json.dumps(whole, **layout) + end).encode())
+    got, _ = passed(enforcing("coarsen"), image(), reply)
+    output["data"] = [0.3, 0.7]
+    assert got.body.decode() == json.dumps(whole, **layout) + end
+    bare = Reply(200, JSON, (json.dumps({"predictions": P[:1].tolist()}, **layout) + end).encode())
+    asked = json_message({"instances": [[1.0, 2.0]]})
+    question = call(asked.body, path="/v1/models/m:predict")
+    got, _ = passed(enforcing("coarsen"), question, bare)
+    assert got.body.decode() == json.dumps({"predictions": [[0.3, 0.7]]}, **layout) + end

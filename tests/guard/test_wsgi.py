@@ -200,7 +200,11 @@ def test_enforcing():
     with wsgi_server(wsgi(model, made, events.extend)) as port:
         status, headers, body = post(port, INFER, image().body)
     assert json.loads(body)["outputs"][0]["data"] == [0.3, 0.7]
-    assert (status, headers["content-length"]) == (200, str(len(body)))
+    assert status == 200
+    assert headers["X-Pod"] == "3"
+    assert {name.lower(): value for name, value in headers.items()}["content-length"] == str(
+        len(body)
+    )
     blocked = guard(mode="enforce", rule=(RuleTable(when="always", action="block"),))
     with wsgi_server(wsgi(model, blocked, events.extend)) as port:
         assert post(port, INFER, image().body)[0] == 403

@@ -43,6 +43,15 @@ def plain(body: bytes, encoding: str, most: int) -> bytes:
         raise FormatError(f"a body that is not {name}") from error
 
 
+def packed(body: bytes, encoding: str) -> bytes:
+    """Return a body in an encoding that `plain` reads."""
+    window = _WINDOW.get(encoding.strip().lower())
+    if window is None:
+        return body
+    writer = zlib.compressobj(6, zlib.DEFLATED, window)
+    return writer.compress(body) + writer.flush()
+
+
 def _inflate(body: bytes, window: int, most: int) -> bytes:
     reader = zlib.decompressobj(window)
     found = reader.decompress(body, min(most, len(body) * _RATIO) + 1)

@@ -134,14 +134,18 @@ class Outcome:
 
             try:
                 served = rewrite(question, route, reply, headers, body, change)
-                _, found = protocols.answer(question, route, dict(served.headers), served.body)
-                digests = self._output_digests(ask, exchange, found, served.body)
+                if served is not reply:
+                    headers = dict(served.headers)
+                    packing = headers.get("content-encoding", "")
+                    body = plain(served.body, packing, self._policy.max_body)
+                    _, found = protocols.answer(question, route, headers, body)
+                    digests = self._output_digests(ask, exchange, found, body)
             except FormatError as error:
                 ask.note = f"the answer cannot be changed: {error}"[:300]
                 self._unchanged(ask)
                 return self._closed(ask, _Served(reply, true, blank))
         if ask.steps and any(step.charge is not None for step in ask.steps):
-            self._charge(ask, _bits(found, exchange.rows, served.body, ask.measured))
+            self._charge(ask, _bits(found, exchange.rows, body, ask.measured))
         return _Served(served, true, digests)
 
     def _unchanged(self, ask: Ask) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from casemate.errors import FormatError
+from casemate.guard.bodies import packed
 from casemate.guard.call import Reply
 from casemate.guard.protocols import content_type, unframed
 from casemate.targets.wire import numbers, oip, oip_grpc, protobuf, rows, template
@@ -24,13 +26,14 @@ if TYPE_CHECKING:
     Change = Callable[[str, npt.NDArray[Any]], npt.NDArray[Any]]
 
 _STALE = {
-    "content-encoding",
-    "content-length",
     "content-md5",
     "digest",
     "etag",
     "transfer-encoding",
 }
+_LAYOUT = re.compile(
+    rb'\s*(?:[\[{](?:\r?\n(?P<lines> *))?\s*)+(?:"[^"\\]*"\s*:|[^\s,\]}]+,)(?P<blank> ?)'
+)
 _KEYS = ("predictions", "outputs", "probabilities", "scores")
 
 
@@ -43,6 +46,9 @@ def rewrite(
     change: Change,
 ) -> Reply:
     """Return a reply with every output changed whose first axis counts the inputs.
+
+    The very same reply when no value is another one then; else one that looks like it: order of
+    headers, packing, and how JSON is set out.
 
     Args:
         asked: The question it answers.
@@ -57,27 +63,56 @@ def rewrite(
     """
     count = asked.inputs.rows
     message = Message(body, content_type(headers), headers)
-    extra: tuple[tuple[str, str], ...] = ()
+    told = False
+
+    def watched(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        nonlocal told
+        served = change(name, values)
+        told = told or not _same(values, served)
+        return served
+
     match asked.protocol:
         case "oip" | "oip-binary" if oip.HEAD in headers:
-            made = _oip_binary(message, count, change)
+            made = _oip_binary(message, count, watched)
         case "oip" | "oip-binary":
-            made = _oip(body, count, change)
+            made = _laid_out(_oip(body, count, watched), body)
         case "oip-grpc":
-            made = _grpc(body, count, change)
+            made = _grpc(body, count, watched)
         case "tfserving" | "mlflow" | "sagemaker" if message.content_type == "text/csv":
-            made = _csv(body, count, change)
+            made = _csv(body, count, watched)
         case "tfserving" | "mlflow" | "sagemaker":
-            made = _members(body, count, change)
+            made = _laid_out(_members(body, count, watched), body)
         case "json":
             way = template.steps(route.table.answer or "")
-            made = _at(body, way, lambda raw: _predictions(raw, count, change))
+            made = _at(body, way, lambda raw: _predictions(raw, count, watched))
+            made = _laid_out(made, body)
         case "chat":
-            made = _chat(body)
+            made, told = _chat(body)
+            made = _laid_out(made, body)
         case other:
             raise FormatError(f"an answer of the protocol {other!r} cannot be changed")
-    kept = tuple(one for one in reply.headers if one[0] not in _STALE)
-    return Reply(reply.status, (*kept, *extra, ("content-length", str(len(made)))), made)
+    if not told:
+        return reply
+    made = packed(made, headers.get("content-encoding", ""))
+    length = ("content-length", str(len(made)))
+    kept = [length if one[0] == length[0] else one for one in reply.headers if one[0] not in _STALE]
+    if length not in kept:
+        kept.append(length)
+    return Reply(reply.status, tuple(kept), made)
+
+
+def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == other.dtype.kind == "f")
+
+
+def _laid_out(made: bytes, body: bytes) -> bytes:
+    """Return JSON set out like other JSON: line breaks, blanks after signs, the end."""
+    found = _LAYOUT.match(body)
+    if found is not None:
+        before, after = found["lines"], found["blank"]
+        if before is not None or after:
+            made = msgspec.json.format(made, indent=len(before) if before is not None else 0)
+    return made + body[len(body.rstrip()) :]
 
 
 def _changed(name: str, array: npt.NDArray[Any], count: int, change: Change) -> Any:
@@ -227,15 +262,17 @@ def _at(
     return numbers.dump(members)
 
 
-def _chat(body: bytes) -> bytes:
+def _chat(body: bytes) -> tuple[bytes, bool]:
     # What chat tells besides its text is how likely each word was.
     top: dict[str, Any] = dict(numbers.parse(body, dict[str, msgspec.Raw]))
+    told = False
     if "choices" in top:
         choices = numbers.parse(top["choices"], list[dict[str, msgspec.Raw]])
         top["choices"] = [
             {key: value for key, value in one.items() if key != "logprobs"} for one in choices
         ]
-    return numbers.dump(top)
+        told = any("logprobs" in one for one in choices)
+    return numbers.dump(top), told
 
 
 class _Output(msgspec.Struct):

@@ -203,10 +203,19 @@ class _Answer:
         reply = self._reply(b"".join(parts))
         served = self._desk.answer(self._ask, reply)
         if served is not reply:
-            return _serve(self._start_response, served)
+            return self._changed(served)
         self._start_response(*self._started)
         # Servers give a lone piece a length; what came in several, or one by one, has none.
         return parts if self._sole else iter(parts)
+
+    def _changed(self, served: Reply) -> list[bytes]:
+        if served.status != self._status():
+            return _serve(self._start_response, served)
+        # As the application writes them, so that nothing but the values tells.
+        written = {name.lower(): name for name, _ in self._started[1]}
+        headers = [(written.get(name, name), value) for name, value in served.headers]
+        self._start_response(self._started[0], headers)
+        return [served.body]
 
     def _reply(self, body: bytes) -> Reply:
         headers = tuple((name.lower(), value) for name, value in self._started[1])

@@ -218,7 +218,31 @@ def test_what_the_guard_orders_is_done(setup, guard):
     guard.changes = True
     guard.change = lambda reply: reply._replace(body=b"coarse", headers=(("x-a", "b"),))
     answer = proxy.send(POST + b"Content-Length: 2\r\n\r\n{}", closes=False)
-    assert answer == b"HTTP/1.1 200 OK\r\nx-a: b\r\ncontent-length: 6\r\n\r\ncoarse"
+    assert answer == b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nx-a: b\r\n\r\ncoarse"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_changed_answer_looks_like_the_model_servers_own(setup, guard, chunked):
+    async def odd(request, writer, reader):
+        how, body = b"Content-Length: 5", b"exact"
+        if chunked:
+            how, body = b"Transfer-Encoding: chunked", b"5\r\nexact\r\n0\r\n\r\n"
+        writer.write(
+            b"HTTP/1.1 200 Fine\r\nX-Pod: 3\r\nETag: x\r\n" + how + b"\r\nServer: S\r\n\r\n" + body
+        )
+
+    proxy = setup(odd, mode="enforce")
+    guard.changes = True
+    guard.change = lambda reply: reply._replace(
+        body=b"round!", headers=tuple(one for one in reply.headers if one[0] != "etag")
+    )
+    answer = proxy.send(POST + b"Content-Length: 2\r\n\r\n{}", closes=False)
+    assert answer.startswith(b"HTTP/1.1 200 Fine\r\nX-Pod: 3\r\n")
+    assert b"ETag" not in answer
+    if chunked:
+        assert b"Transfer-Encoding: chunked\r\n" in answer
+    else:
+        assert b"Content-Length: 6\r\nServer: S\r\n\r\nround!" in answer
 
 
 def test_an_order_can_name_another_upstream_and_a_delay(running, setup, guard):

@@ -188,13 +188,33 @@ class Relay:
         served = self._proxy.desk.answer(self._ask, reply)
         if self._held:
             if served is not reply and served != reply:
-                self._serve(served)
-                return
+                if served.status != self._status or self._kind == "none":
+                    self._serve(served)
+                    return
+                self._fields, self._copy = self._like(served), bytearray(served.body)
             self._begin_whole()
         if self._kind in {"chunked", "close"} and not self._head.old:
             self._out.append(b"0\r\n\r\n")
         self.on_flush()
         self._finish(keep=self._head.keep)
+
+    def _like(self, served: Reply) -> list[tuple[bytes, bytes]]:
+        """Return the upstream's fields as written, with what is served instead."""
+        left = list(served.headers)
+        fields = []
+        for name, value in self._fields:
+            lower, said = lowered(name), value.decode("latin-1")
+            if lower == "content-length":
+                fields.append((name, b"%d" % len(served.body)))
+            elif (lower, said) in left:
+                left.remove((lower, said))
+                fields.append((name, value))
+        fields += [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in left
+            if name != "content-length"
+        ]
+        return fields
 
     def _begin_whole(self) -> None:
         self._begin()
