@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 
 from casemate.errors import UsageError
 from casemate.guard.call import Call
-from casemate.guard.policy import PrincipalTable
+from casemate.guard.guard import Guard
+from casemate.guard.policy import ClientTable, GuardTable, PrincipalTable
 from casemate.guard.principal import Principals
 from casemate.guard.tokens import Tokens
-from tests.guard.traffic import AT
+from tests.guard.traffic import AT, KEYS, WRITER
 
 SECRET = "a secret of more than thirty-two bytes"
 NOW = AT // 1_000_000
@@ -238,3 +239,28 @@ def test_a_name_as_long_as_a_body_is_not_remembered():
     left, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert left < 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (PrincipalTable(), ()),
+        (PrincipalTable(header="X-User"), ("trusted_proxies",)),
+        (PrincipalTable(header="X-User", trusted_proxies=("10.0.0.0/8",)), ()),
+        (PrincipalTable(claim="sub"), ("not verified",)),
+        (PrincipalTable(claim="sub", secret_env="S"), ()),
+        (PrincipalTable(header="X-User", claim="sub", field="user"), ("X-User", "sub", "user")),
+    ],
+)
+def test_the_owner_is_told_when_anybody_may_be_anybody(table, words):
+    found = Guard(
+        GuardTable(mode="enforce", principal=table), keys=KEYS, writer=WRITER,
+        secrets={"S": SECRET},
+    ).warnings  # fmt: skip
+    assert len(found) == len(words)
+    assert all(word in one for word, one in zip(words, found, strict=True))
+    observing = GuardTable(principal=table)
+    assert Guard(observing, keys=KEYS, writer=WRITER, secrets={"S": SECRET}).warnings == ()
+    client = ClientTable(name="x", principals=("x",), purpose="batch", per_hour=1, reason="y")
+    declared = GuardTable(principal=table, client=(client,))
+    assert Guard(declared, keys=KEYS, writer=WRITER, secrets={"S": SECRET}).warnings == found

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from casemate.errors import UsageError
-from casemate.guard.policy import GuardTable, RuleTable
+from casemate.guard.policy import GuardTable, PrincipalTable, RuleTable
 from casemate.records.make import make, new_id
 from casemate.records.order import Order, Scope
 from casemate.store.orders import OrderBook
@@ -148,6 +148,21 @@ def test_without_a_token_there_are_no_admin_pages_and_it_is_said(tmp_path, model
             assert "no admin pages" in guard.log.read_text()
 
 
+def test_the_owner_is_warned_when_anybody_may_be_anybody(tmp_path, keys, monkeypatch):
+    from casemate.workflows.config import Config, Loaded
+
+    monkeypatch.setattr(serve, "_serve", _nobody)
+    said = []
+    table = GuardTable(mode="enforce", principal=PrincipalTable(header="X-User"))
+    serve.run(Loaded(config=Config(), root=tmp_path), table, say=said.append)
+    assert [one.partition(":")[0] for one in said] == ["warning"]
+    assert "trusted_proxies" in said[0]
+
+
+async def _nobody(*_args, **_given):
+    """Serve nothing."""
+
+
 def test_what_the_command_line_says_beats_the_file():
     made = serve.changed(
         GuardTable(), upstream="http://u", listen=":9", admin="none", principal="claim:sub",
@@ -165,6 +180,9 @@ def test_what_the_command_line_says_beats_the_file():
         (RuleTable(when="no-such", action="block"), "no entry"),
         (RuleTable(when="query-graph", action="block", for_="soon"), "length of time"),
         (RuleTable(when="query-graph", action="decoy"), "not the model's own"),
+        (RuleTable(when="query-graph", action="block", scope="session"), "for a session"),
+        (RuleTable(when="query-graph", action="block", scope="cluster"), "for a cluster"),
+        (RuleTable(when="query-graph", action="block", scope="route"), "for a route"),
     ],
 )
 def test_rules_are_held_to_the_catalog_before_anything_is_served(tmp_path, keys, rule, says):

@@ -84,6 +84,10 @@ class Guard:
         self.enforces = policy.mode == "enforce"
         self.failures = 0
         """Requests that were served without being looked at, as a judge or the guard failed."""
+        self.warnings: tuple[str, ...] = ()
+        """What the owner should know before anybody is served."""
+        if self.enforces or policy.client:
+            self.warnings = Principals.doubts(policy.principal)
         self._judge = judge
         self._routes = Routes(policy.route, root)
         self._principals = Principals(policy.principal, secrets=secrets or {}, root=root)

@@ -62,6 +62,27 @@ class Principals:
         # Bounded, as callers may come from any number of addresses.
         self._trusted = functools.lru_cache(maxsize=4096)(self._is_trusted)
 
+    @staticmethod
+    def doubts(table: PrincipalTable) -> tuple[str, ...]:
+        """Return in words what lets callers name themselves as they please."""
+        found = []
+        if table.header and not table.trusted_proxies:
+            found.append(
+                f"principal.header: whoever reaches the guard may send {table.header} and be "
+                "anybody; name the proxies that set it in principal.trusted_proxies"
+            )
+        if table.claim and not (table.secret_env or table.jwks):
+            found.append(
+                f"principal.claim: tokens are not verified, so that anybody may claim any "
+                f"{table.claim}; say how with principal.secret_env or principal.jwks"
+            )
+        if table.field:
+            found.append(
+                f"principal.field: callers write {table.field} themselves; have it set by who "
+                "knows them"
+            )
+        return tuple(found)
+
     def read(self, call: Call, headers: Mapping[str, str], body: bytes) -> Who:
         """Return who asks.
 

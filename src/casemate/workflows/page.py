@@ -114,7 +114,7 @@ class NearLine:
             now: Microseconds since the epoch.
         """
         events = self._next()
-        made = self._watch.feed(events)
+        made = self._watch.feed(one for one in events if one.source is None)
         if self._fresh is None:  # else these are not the latest, and what is known is not of now
             made += self._watch.tick(now)
         found = tuple(one for one in made if one.id not in self._known)
@@ -223,8 +223,8 @@ def check_rules(rules: Sequence[RuleTable]) -> None:
     """Hold the rules of casemate.toml to the catalog, before anything is served.
 
     Raises:
-        UsageError: An unknown detection, a wrong duration, or an action that changes answers
-            without a named approver.
+        UsageError: An unknown detection, a scope it does not name, a wrong duration, or an action
+            that changes answers without a named approver.
     """
     from casemate.catalog import loader
     from casemate.catalog.entries import Detector
@@ -232,6 +232,11 @@ def check_rules(rules: Sequence[RuleTable]) -> None:
     for rule in rules:
         if rule.when != "always":
             loader.entry("detections", rule.when, Detector)
+            if rule.scope in ("session", "cluster", "route"):
+                raise UsageError(
+                    f"the rule for '{rule.when}' is for a {rule.scope}, which no detection names",
+                    hint="scope = principal, model or everybody",
+                )
         seconds(rule.for_)
         if rule.action in ("cluster-answer", "decoy") and not (rule.approver or "").strip():
             raise UsageError(

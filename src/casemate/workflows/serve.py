@@ -204,6 +204,8 @@ def wsgi(app: Any, configuration: str | Path | None = None) -> Any:
 def _inside(configuration: str | Path | None) -> dict[str, Any]:
     loaded = config.read(None if configuration is None else Path(configuration))
     composed = compose(loaded, loaded.config.guard)
+    for warning in composed.guard.warnings:
+        _log.warning("%s", warning)
     lock = threading.Lock()
     stop = threading.Event()
 
@@ -248,6 +250,8 @@ def run(
         UsageError, MissingExtra, StoreError: As `compose`; or a port that cannot be opened.
     """
     composed = compose(loaded, policy, store)
+    for warning in composed.guard.warnings:
+        say(f"warning: {warning}")
     try:
         import uvloop
 
