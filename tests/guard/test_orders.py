@@ -112,41 +112,9 @@ def test_orders_that_cannot_be_understood_are_named_and_left_out(action, setting
         Orders([RuleTable(when="always", action=action, settings=settings)], KEYS)
 
 
-def test_a_rule_acts_on_the_sign_itself_and_for_its_time():
-    judge = Judge(Measures(signs=("query-burst",)))
-    made = enforcing("block", judge, when="query-burst", for_="10m")
-    assert decision(made).decision == "refuse"
-    judge.measures = Measures()
-    assert decision(made).decision == "refuse"
-    assert decision(made, image()._replace(headers=(("x-user", "bob"),))).decision == "pass"
-    assert decision(made, image()._replace(at=AT + 600_000_000)).decision == "pass"
-    assert not made._orders._raised
-
-
-def test_a_rule_by_cluster_follows_the_input_not_the_account():
-    judge = Judge(Measures(signs=("query-graph",), cluster=9))
-    made = enforcing("block", judge, when="query-graph", scope="cluster")
-    decision(made)
-    judge.measures = Measures(cluster=9)
-    assert decision(made, image()._replace(headers=(("x-user", "bob"),))).decision == "refuse"
-    judge.measures = Measures(cluster=10)
+def test_a_rule_for_a_detection_waits_for_its_order():
+    made = enforcing("block", Judge(Measures(signs=("query-burst",))), when="query-burst")
     assert decision(made).decision == "pass"
-
-
-def test_a_rule_by_session_spares_callers_without_one():
-    judge = Judge(Measures(signs=("query-burst",)))
-    assert (
-        decision(enforcing("block", judge, when="query-burst", scope="session")).decision == "pass"
-    )
-
-
-def test_many_suspects_stay_within_bounds():
-    judge = Judge(Measures(signs=("query-burst",)))
-    made = enforcing("block", judge, when="query-burst")
-    made._orders._raised = {("principal", f"u{n}"): {} for n in range(1 << 16)}
-    decision(made)
-    assert len(made._orders._raised) == 1 << 16
-    assert decision(made).decision == "refuse"
 
 
 def test_rules_spare_a_declared_client_and_orders_do_not():
@@ -156,7 +124,7 @@ def test_rules_spare_a_declared_client_and_orders_do_not():
     client = ClientTable(
         name="lime", principals=("ann",), purpose="explainability", per_hour=2, reason="r"
     )
-    rule = RuleTable(when="query-burst", action="block")
+    rule = RuleTable(when="always", action="block")
     judge = Judge(Measures(signs=("query-burst",)))
     made = Guard(
         policy(mode="enforce", client=(client,), rule=(rule,)),

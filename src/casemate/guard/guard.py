@@ -332,7 +332,6 @@ class Guard:
             ask.question is not None and (whole or self._judge is None),
             route.table.approver if route else None,
         )
-        self._orders.raise_signs(asked)
         steps = list(self._orders.steps(asked, spared=spared))
         unchecked = self._judge is not None and not whole
         if closed and (unchecked or any(one.broken for one in ask.measured)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from casemate.errors import UsageError
 from casemate.guard.mitigations.step import Directive
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from casemate.records.order import Order
 
 FOREVER = 1 << 62
-_MOST = 1 << 16
-_Key = tuple[str, str | int]
 
 
 class Orders:
@@ -33,11 +31,9 @@ class Orders:
             UsageError: A duration, an action's settings or an approver that cannot be.
         """
         self._does = mitigations(keys)
-        self._rules: dict[str, list[tuple[str, RuleTable, Settings, int]]] = {}
         self._always: list[Directive] = []
         self._general: list[Directive] = []
         self._personal: dict[str, list[Directive]] = {}
-        self._raised: dict[_Key, dict[str, Directive]] = {}
         self.misunderstood: dict[str, str] = {}
         """Orders that are not obeyed, by id, and why."""
         for place, rule in enumerate(rules):
@@ -50,19 +46,18 @@ class Orders:
             if why:
                 raise UsageError(f"guard.{name}: {why}")
             settings = self._settings(rule.action, rule.settings)
-            lasts = round(seconds(rule.for_) * 1_000_000)
+            seconds(rule.for_)
+            # What waits for a detection is carried out near line, by an order.
             if rule.when == "always":
                 self._always.append(
                     Directive(name, rule.action, Scope(), settings, FOREVER, rule.approver)
                 )
-            else:
-                self._rules.setdefault(rule.when, []).append((name, rule, settings, lasts))
         self.obey(())
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to carry out and no rule to raise."""
-        return not (self._always or self._rules or self._general or self._personal or self._raised)
+        """Whether there is nothing to carry out."""
+        return not (self._always or self._general or self._personal)
 
     def obey(self, orders: Sequence[Order]) -> None:
         """Replace the active orders; those undone or not understood are left out."""
@@ -93,28 +88,6 @@ class Orders:
                 personal.setdefault(one.scope.principal, []).append(made)
         self._general, self._personal, self.misunderstood = general, personal, misunderstood
 
-    def raise_signs(self, asked: Asked) -> None:
-        """Let the policy's rules act on what the inline judges saw in this very request."""
-        if not self._rules:
-            return
-        for measured in asked.measured:
-            for sign in measured.signs:
-                for name, rule, settings, lasts in self._rules.get(sign, ()):
-                    key = _key(rule, asked, measured.cluster)
-                    if key is None:
-                        continue
-                    if key not in self._raised and len(self._raised) >= _MOST:
-                        self._raised.pop(next(iter(self._raised)))
-                    action: Any = rule.action
-                    self._raised.setdefault(key, {})[name] = Directive(
-                        name,
-                        action,
-                        Scope(),
-                        settings,
-                        asked.exchange.at + lasts,
-                        rule.approver,
-                    )
-
     def steps(self, asked: Asked, *, spared: bool) -> Iterator[tuple[Directive, Step]]:
         """Yield what holds for a request and what it asks for.
 
@@ -139,18 +112,6 @@ class Orders:
         for told in self._personal.get(asked.exchange.principal, ()):
             if told.expires > now and _reaches(told.scope, asked):
                 yield told
-        if self._raised and not spared:
-            for key in _keys(asked):
-                raised = self._raised.get(key)
-                if raised is None:
-                    continue
-                for name, told in list(raised.items()):
-                    if told.expires > now:
-                        yield told
-                    else:
-                        del raised[name]
-                if not raised:
-                    del self._raised[key]
 
     def _settings(self, action: str, given: Mapping[str, str | int | float | bool]) -> Settings:
         return {**self._does[action].defaults, **given}
@@ -182,32 +143,3 @@ def _reaches(scope: Scope, asked: Asked) -> bool:
         and (scope.route is None or scope.route == exchange.route)
         and (scope.cluster is None or any(one.cluster == scope.cluster for one in asked.measured))
     )
-
-
-def _key(rule: RuleTable, asked: Asked, cluster: int | None) -> _Key | None:
-    # None where the request has no such thing: the rule must not fall on everybody then.
-    exchange = asked.exchange
-    found = {
-        "principal": exchange.principal,
-        "session": exchange.session,
-        "cluster": cluster,
-        "model": exchange.model,
-        "route": exchange.route,
-        "everybody": "",
-    }[rule.scope]
-    return None if found is None else (rule.scope, found)
-
-
-def _keys(asked: Asked) -> list[_Key]:
-    exchange = asked.exchange
-    keys: list[_Key] = [
-        ("principal", exchange.principal),
-        ("model", exchange.model),
-        ("route", exchange.route),
-        ("everybody", ""),
-    ]
-    if exchange.session is not None:
-        keys.append(("session", exchange.session))
-    clusters = {one.cluster for one in asked.measured if one.cluster is not None}
-    keys += [("cluster", cluster) for cluster in clusters]
-    return keys
