@@ -79,7 +79,7 @@ def test_a_detection_is_kept_told_once_and_acted_on_once(near):
     now = now_us()
     sink.append([hole(sink.writer, 0, now)])
     sink.flush()
-    first = line.turn(now)
+    first = line.turn(now + 1_000_000)
     assert [one.rule for one in first.detections] == ["record-gap"]
     assert [one for one in job.records if isinstance(one, Detection)] == list(first.detections)
     assert [one.action for one in first.orders] == ["coarsen"]
@@ -88,11 +88,11 @@ def test_a_detection_is_kept_told_once_and_acted_on_once(near):
     assert order.detection == first.detections[0].id
     assert (order.expires - order.at).total_seconds() == 7200
     assert book.active(order.at) == (order,)
-    again = line.turn(now + 1_000_000)
+    again = line.turn(now + 2_000_000)
     assert (again.events, again.detections, again.orders) == (0, (), ())
     sink.append([hole(sink.writer, 1, now + 2_000_000)])
     sink.flush()
-    line.turn(now + 3_000_000)
+    line.turn(now + 4_000_000)
     assert len(book.active(order.at)) == 1, "the same order is not given twice"
     assert len(pages) <= 1, "one campaign is one page at most"
 
@@ -128,7 +128,7 @@ def test_a_new_process_knows_what_the_one_before_it_said(tmp_path):
                     orders=OrderBook(workspace), pager=None, policy=GuardTable(),
                 )  # fmt: skip
                 line.begin(now)
-                turns.append(line.turn(now))
+                turns.append(line.turn(now + 1_000_000))
     assert [one.events for one in turns] == [1, 1]
     assert [len(one.detections) for one in turns] == [1, 0]
     sink.close()
@@ -184,13 +184,13 @@ def test_an_order_holds_while_what_it_is_for_goes_on_unless_somebody_ends_it(tmp
         book = OrderBook(workspace)
         line = line_over(feed, job, workspace, rules=DESCENT)
         feed.events = world.crowd(600)
-        line.turn(world.at)
+        line.turn(world.at + 1_000_000)
         attack = world.descent(700, after=30.0)
         attack, more = attack[:500], attack[500:]
         told, gaps = [], []
         for event in attack:
             feed.events = [event]
-            done = line.turn(event.at)
+            done = line.turn(event.at + 1_000_000)
             told += done.detections
             began = [d for d in told if d.rule == "margin-descent"]
             if began and not book.active(moment(event.at)):
@@ -203,7 +203,7 @@ def test_an_order_holds_while_what_it_is_for_goes_on_unless_somebody_ends_it(tmp
             book.undo(order.id, author="Ann", reason="it is ours", now=now)
         for event in more:
             feed.events = [event]
-            assert line.turn(event.at).orders == ()
+            assert line.turn(event.at + 1_000_000).orders == ()
 
 
 def test_a_new_process_pages_nobody_again_for_a_campaign_of_yesterday(tmp_path):
@@ -221,3 +221,34 @@ def test_a_new_process_pages_nobody_again_for_a_campaign_of_yesterday(tmp_path):
             world.at += 12 * HOUR
     assert len(campaigns) == 2
     assert len(set(campaigns)) == 1
+
+
+def test_the_events_of_several_guards_are_judged_in_the_order_they_were_asked(tmp_path):
+    seen = []
+
+    class Recording(Watch):
+        def feed(self, events):
+            events = list(events)
+            seen.extend(one.at for one in events)
+            return super().feed(events)
+
+    loaded = Loaded(config=Config(), root=tmp_path)
+    now = now_us()
+    sinks = [open_sink(tmp_path / "telemetry", new_writer()) for _ in range(3)]
+    with open_workspace(None, loaded) as workspace, Job("guard", loaded, workspace) as job:
+        line = NearLine(
+            open_query(tmp_path / "telemetry"), Recording(), job=job,
+            orders=OrderBook(workspace), pager=None, policy=GuardTable(),
+        )  # fmt: skip
+        line.begin(now)
+        for step in range(4):
+            for number, sink in enumerate(sinks):
+                at = now + step * 300_000 + number * 1000
+                sink.append([Event(writer=sink.writer, sequence=step, at=at, model="m")])
+                sink.flush()
+            line.turn(now + step * 300_000)
+        line.turn(now + 3_000_000)
+    assert seen == sorted(seen)
+    assert len(seen) == 12
+    for sink in sinks:
+        sink.close()
