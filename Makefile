@@ -35,15 +35,15 @@ demo: .venv/demo.stamp ## assess two real models, serve, guard and attack one, s
 	@$(BIN)/python tests/servers/mlserver_venv.py torch
 	@$(BIN)/python examples/demo.py
 
-test: .venv/dev.stamp ## the tests
-	@$(BIN)/python -m pytest
+test: .venv/dev.stamp ## the tests, on two cores
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/dev.stamp ## exactly what CI runs: format, lint, types, imports, catalog, tests, docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 	@$(BIN)/mkdocs build --strict --quiet
 
 fix: .venv/dev.stamp ## format, and mend what ruff can mend
