@@ -37,7 +37,7 @@ approver = "you, by running the demo"
 hosts = ["127.0.0.1:{observe}", "127.0.0.1:{enforce}"]
 not_before = {begin:%Y-%m-%dT%H:%M:%SZ}
 not_after = {end:%Y-%m-%dT%H:%M:%SZ}
-rate = 2000
+rate = 200
 spend = 1000000
 """
 

@@ -27,7 +27,7 @@ approver = "A. Name"
 hosts = ["127.0.0.1:{port}", "127.0.0.1:{after}"]
 not_before = {begin}
 not_after = {end}
-rate = 2000
+rate = 100
 spend = {spend}
 """
 CONFIG = """\

@@ -1,9 +1,9 @@
 """The good line is read whole; whatever is no such line is refused with a word."""
 
 import pytest
+from casemate.guard.logs.house_scores import read
 
 from casemate.errors import FormatError
-from casemate.guard.logs.house_scores import read
 
 GOOD = b'{"when": 1793600130.125, "caller": "alice", "row": [0.1, 7], "score": 0.8}'
 

@@ -97,6 +97,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # exit, so what is left goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return code
+    except Exception:  # noqa: BLE001 - a crash must not leave with the code of a finding
+        import traceback
+
+        traceback.print_exc()
+        print("error: this is a fault of casemate; please report it", file=sys.stderr)
+        return 3
 
 
 def _complain(error: CasemateError, code: int) -> int:

@@ -109,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
         principal=redteaming.principal_header(loaded, args.principal),
         users=max(0, args.users),
         seed=args.seed,
+        watched=redteaming.watched_of(args.telemetry),
     )
     signed = scope.check(args.scope, loaded.config.redteam.approvers)
     with (

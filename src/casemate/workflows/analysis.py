@@ -24,8 +24,10 @@ from casemate.workflows.page import AGAIN, NearLine, now_us
 
 if TYPE_CHECKING:
     from casemate.guard.policy import GuardTable
+    from casemate.notify.pager import Pager
     from casemate.store.streams.relay import Arrivals
     from casemate.store.telemetry.sink import EventQuery
+    from casemate.store.workspace import Workspace
     from casemate.workflows.config import Loaded
 
 _log = logging.getLogger(__name__)
@@ -141,9 +143,7 @@ class Supervisor:
 def main(store: str, place: str, configuration: str | None = None) -> int:
     """Look at events until told to stop; one byte on standard output is one sign of life."""
     from casemate.detect.watch import Watch
-    from casemate.notify.pager import Pager
     from casemate.store.orders import OrderBook
-    from casemate.store.pages import PageBook
     from casemate.store.telemetry.opening import open_query
     from casemate.workflows.job import Job, open_workspace
 
@@ -152,9 +152,7 @@ def main(store: str, place: str, configuration: str | None = None) -> int:
     named = loaded.config.guard.witness
     witness = loaded.root / named if named else None
     with open_workspace(Path(store), loaded) as workspace:
-        pager = None
-        if loaded.config.notify.channel:
-            pager = Pager(loaded.config.notify, PageBook(workspace), ocsf=_ocsf(loaded))
+        pager = pager_of(loaded, workspace)
         with (
             ExitStack() as alone,
             Job("guard", loaded, workspace, arguments={"events": place}) as job,
@@ -185,6 +183,20 @@ def main(store: str, place: str, configuration: str | None = None) -> int:
                 if done is None or done.events < 1000:
                     time.sleep(BEAT / 4)
     return 0
+
+
+def pager_of(loaded: Loaded, workspace: Workspace) -> Pager | None:
+    """Return who tells people, as `[notify]` says; None where nobody is to be told.
+
+    Raises:
+        UsageError: A channel that cannot be, such as one whose secret is not in the environment.
+    """
+    if not loaded.config.notify.channel:
+        return None
+    from casemate.notify.pager import Pager
+    from casemate.store.pages import PageBook
+
+    return Pager(loaded.config.notify, PageBook(workspace), ocsf=_ocsf(loaded))
 
 
 def _alone(store: Path, until: ExitStack) -> bool:

@@ -116,7 +116,10 @@ def import_logs(
     }
     with Job("import", loaded, workspace, arguments=arguments) as job:
         if not log:
-            job.note("all of it had been imported before")
+            job.note(
+                "all of it had been imported before; to read it with another --as or --map, "
+                "import it into a store of its own (--store)"
+            )
             return Imported(
                 job.run.id, "", len(found), known, 0, 0, 0, 0, 0, (), None, None, (),
                 0 if left.complete else 3,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from casemate.store.streams.relay import Arrivals
     from casemate.workflows.job import Job
 
-SETTLE = 500_000
+SETTLE = 200_000
 """Microseconds an event waits for those of other guards that were asked before it."""
 LONGEST = 5_000_000
 """The same for an event whose guard's clock is ahead."""

@@ -14,6 +14,7 @@ import os
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -39,7 +40,6 @@ from casemate.workflows.scope import refuse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from casemate.export.report import Bundle
     from casemate.records.event import Event
@@ -87,6 +87,8 @@ class Plan(NamedTuple):
     users: int = 5
     """Simulated users who go on asking meanwhile; 0 for none."""
     seed: int = 0
+    watched: Path | None = None
+    """Workspace that holds the guard's detections, where it is not the exercise's own."""
 
 
 def black_box() -> tuple[str, ...]:
@@ -156,10 +158,20 @@ def telemetry_of(loaded: Loaded, workspace: Workspace, given: str | None) -> Eve
     from casemate.store.telemetry.opening import open_query
 
     place = given or loaded.config.guard.telemetry
+    if given is not None and "://" not in given and not Path(given).is_dir():
+        raise UsageError(f"there is no telemetry in {given}", hint="casemate guard makes it")
     if place is None:
         own = workspace.folder / "telemetry"
         return open_query(str(own)) if own.is_dir() else None
     return open_query(place)
+
+
+def watched_of(telemetry: str | None) -> Path | None:
+    """Return the workspace that a telemetry folder lies in, None where it lies in none."""
+    if telemetry is None or "://" in telemetry:
+        return None
+    folder = Path(telemetry).parent
+    return folder if (folder / "workspace.db").exists() else None
 
 
 def telemetry_at(place: str | None) -> EventQuery | None:
@@ -206,6 +218,9 @@ def exercise(
                 hint=f"these need answers alone: {', '.join(black_box())}",
             )
     allowance = Allowance(signed, workspace)
+    watched = workspace
+    if plan.watched is not None and plan.watched.resolve() != workspace.folder.resolve():
+        watched = type(workspace).open(plan.watched, create=False)
     for uri in (plan.target, plan.after):
         for attack in plan.attacks if uri else ():
             refuse(signed.scope, str(uri), attack, datetime.now(UTC), allowance.spent)
@@ -232,6 +247,7 @@ def exercise(
                 plan,
                 signed,
                 allowance,
+                watched,
                 {HEADER: value},
                 telemetry,
                 telemetry_after,
@@ -239,7 +255,8 @@ def exercise(
             )
         )
         allowance.close()
-        job.interrupted = any(one.state == "interrupted" for one in trials)
+        if any(one.state == "interrupted" for one in trials):
+            job.interrupted = True
         _advise(job, plan, marked=mark is not None, telemetry=telemetry is not None)
     bundle = job.bundle()
     return Exercise(bundle, trials, exit_of(bundle).code)
@@ -251,6 +268,7 @@ def _attacks(
     plan: Plan,
     signed: Signed,
     allowance: Allowance,
+    watched: Workspace,
     mark: Mapping[str, str],
     telemetry: EventQuery | None,
     telemetry_after: EventQuery | None,
@@ -266,7 +284,12 @@ def _attacks(
         who = f"redteam-{job.run.id[-6:]}-{attack}"
         known = who if plan.principal else None  # without a header all callers are one
         begun = time.time_ns() // 1000
-        refuse(signed.scope, plan.target, attack, datetime.now(UTC), allowance.spent)
+        try:
+            refuse(signed.scope, plan.target, attack, datetime.now(UTC), allowance.spent)
+        except UsageError as error:
+            job.note(f"{attack} and what follows were not tried: {error}")
+            job.interrupted = True
+            return
         with users.asking(plan.data, plan.label):
             trial = _one(
                 job,
@@ -282,10 +305,9 @@ def _attacks(
             )
         if trial is None:
             continue
-        events, found = _look(job, workspace_of(job), telemetry, known, begun, trial)
+        events, found = _look(job, watched, telemetry, known, begun, trial)
         after = None
-        if plan.after is not None:
-            refuse(signed.scope, plan.after, attack, datetime.now(UTC), allowance.spent)
+        if plan.after is not None and allowance.left:
             users_after.truth = users.truth
             with users_after.asking(plan.data, plan.label):
                 after = _one(
@@ -313,7 +335,7 @@ def _attacks(
             answered_by=answered,
             benign=users.sent + users_after.sent,
             benign_harmed=users_after.harmed if plan.after is not None else None,
-            benign_accused=_accused(job, begun, users.names | users_after.names),
+            benign_accused=_accused(watched, begun, users.names | users_after.names),
         )
         users.sent = users_after.sent = users_after.harmed = 0
         kept = msgspec.structs.replace(trial, seen=seen)
@@ -402,14 +424,6 @@ def success_of(trial: Trial, radii: Mapping[str, float]) -> float | None:
     return next((one.value for one in trial.measures if one.name == "fidelity"), None)
 
 
-def workspace_of(job: Job) -> Workspace:
-    """Return the workspace a job keeps its records in."""
-    found = job.workspace
-    if found is None:
-        raise UsageError("an exercise needs a workspace", hint="--store DIR")
-    return found
-
-
 def detections(workspace: Workspace, since: int) -> list[Detection]:
     """Return what guards and hunts have concluded since a moment (microseconds), in order."""
     found = [
@@ -450,7 +464,7 @@ def _events(telemetry: EventQuery | None, mark: str, who: str | None, begun: int
     return [
         one
         for one in telemetry.scan(Filter(since=begun))
-        if one.marked == mark and who in (None, one.principal)
+        if (one.marked == mark if who is None else one.principal == who)
     ]
 
 
@@ -468,8 +482,8 @@ def _pages(found: Detection) -> bool:
     return loader.entry("detections", found.rule, Detector).pages
 
 
-def _accused(job: Job, begun: int, names: frozenset[str]) -> int:
-    found = detections(workspace_of(job), begun)
+def _accused(watched: Workspace, begun: int, names: frozenset[str]) -> int:
+    found = detections(watched, begun)
     return len({name for one in found if _pages(one) for name in one.principals} & names)
 
 

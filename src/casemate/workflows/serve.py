@@ -7,6 +7,7 @@ the near-line analysis in a process of its own, whose end never costs a request.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import os
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from casemate.workflows.config import Loaded
 
 _log = logging.getLogger(__name__)
-EVERY = 1.0
+EVERY = 0.25
 """Seconds between two looks into the book of orders and after the analysis process."""
 
 
@@ -179,8 +180,8 @@ def learn_contract(loaded: Loaded, file: Path) -> int:
 def asgi(app: Any, configuration: str | Path | None = None) -> Any:
     """Wrap an ASGI model server in the guard that casemate.toml describes.
 
-    Events go to the workspace beside the configuration; `casemate detect --live` or a running
-    `casemate guard` looks at them. Orders are obeyed within a few seconds.
+    Events go to the workspace beside the configuration, and a process of its own looks at them,
+    tells people and gives orders, as under `casemate guard`. Orders are obeyed within seconds.
 
     Args:
         app: The ASGI application.
@@ -208,6 +209,9 @@ def _inside(configuration: str | Path | None) -> dict[str, Any]:
         _log.warning("%s", warning)
     lock = threading.Lock()
     stop = threading.Event()
+    # Of several worker processes one looks at the events; the others stand by.
+    supervisor = Supervisor(loaded, composed.workspace.folder, composed.place)
+    supervisor.start()
 
     def tend() -> None:
         while not stop.wait(EVERY):
@@ -216,8 +220,16 @@ def _inside(configuration: str | Path | None) -> dict[str, Any]:
                     composed.turn(datetime.now(UTC))
                 except CasemateError as error:
                     _log.error("%s", error)
+                _note(composed, supervisor.turn(now_us()), _log.warning)
+
+    def end() -> None:
+        stop.set()
+        supervisor.stop()
+        with lock:
+            composed.close()
 
     threading.Thread(target=tend, name="casemate-guard", daemon=True).start()
+    atexit.register(end)
     keeping = composed.keeping
     return {
         "guard": composed.guard,
@@ -435,7 +447,9 @@ def changed(
     if upstream is not None:
         changes["upstream"] = upstream
     if listen is not None:
-        # The caller who leaves out the host wants every interface.
+        if listen.isdecimal():
+            listen = f"127.0.0.1:{listen}"
+        # The caller who writes a colon and no host wants every interface.
         changes["listen"] = f"0.0.0.0{listen}" if listen.startswith(":") else listen  # noqa: S104
     if admin is not None:
         changes["admin"] = None if admin == "none" else admin
