@@ -203,3 +203,29 @@ def test_requests_served_unseen_are_a_loss_told_once():
     (seen,) = Watch(rules=["record-gap"]).feed(unseen)
     assert seen.conclusion == "loss"
     assert "not JSON" in seen.message
+
+
+def test_rows_of_one_request_are_no_steps_of_a_search():
+    """One column swept in one request, as partial dependence asks: nobody could adapt to it."""
+    from casemate.records.event import Event, Measures
+
+    def row(n, request, k):
+        near = None if k == 0 else f"w-00000000000000aa:{n - 1}"
+        measures = Measures(
+            near=0.9 if near else 0.0, near_to=near, near_same=True if near else None,
+            delta=0.1 * 0.5**k if near else None, cluster=request + 1, size=k + 1, label=k % 2,
+            margin=0.5, flipped=bool(near), norm=1.0,
+        )  # fmt: skip
+        return Event(
+            writer="w-00000000000000aa", sequence=n, at=1_760_000_000_000_000 + request * 1_000_000,
+            principal="pdp", model="m", request=str(request * 25), row=k, rows=25, status=200,
+            measures=measures,
+        )  # fmt: skip
+
+    swept = [row(r * 25 + k, r, k) for r in range(40) for k in range(25)]
+    assert Watch().feed(swept) == []
+    alone = [
+        Event(**{**{f: getattr(e, f) for f in e.__struct_fields__}, "row": 0, "rows": 1})
+        for e in swept
+    ]
+    assert {one.rule for one in Watch().feed(alone)} & {"boundary-search", "query-graph"}

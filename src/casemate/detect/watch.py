@@ -178,11 +178,13 @@ class Watch:
             account.broken += model.breaks.yes
         elif account.broken > 0:
             account.broken = max(0.0, account.broken + model.breaks.no)
-        if m.delta:
+        if not event.row and m.delta:
             account.stride(event, m.delta)
         linked = m.size is not None and m.size > 1
         if linked and m.delta == 0:
             account.repeats += 1
+        elif _beside(event):
+            account.repeats += 1  # asked before the other's answer was known: no step of a search
         elif linked or (m.delta is not None and 0 < m.delta < model.baseline.apart):
             self._near(event, model, account, out)
         else:
@@ -332,3 +334,14 @@ def make_rule(entry: Detector, limits: Limits) -> Rule:
     if not isinstance(made, Rule):
         raise TypeError(f"{entry.entry} makes no Rule")
     return made
+
+
+def _beside(event: Event) -> bool:
+    """Say whether the nearest earlier input came in the same request."""
+    writer, _, sequence = (event.measures.near_to or "").rpartition(":")
+    return (
+        event.rows > 1
+        and writer == event.writer
+        and sequence.isdecimal()
+        and 0 < event.sequence - int(sequence) <= event.row
+    )
