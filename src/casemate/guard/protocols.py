@@ -134,9 +134,10 @@ def answer(
             found = oip_grpc.decode_response(unframed(body))
         case "tfserving":
             found = tfserving.decode_response(message)
-        case "mlflow":
+        case "mlflow" if message.content_type != sagemaker.CSV:
             found = mlflow.decode_response(message)
-        case "sagemaker":
+        case "mlflow" | "sagemaker":
+            # A CSV with a header reads like MLflow's; an answer in CSV is never MLflow's.
             found = sagemaker.decode_response(message, rows)
         case "json":
             found = template.decode_response(message, route.table.answer or "")

@@ -195,6 +195,8 @@ def _csv(body: bytes, count: int, change: Change) -> bytes:
         texts = np.array(found.texts[0].values, object)
         return "\n".join(map(str, _changed("predictions", texts, count, change))).encode() + b"\n"
     array = found.tensors[0].array
+    if not array.size:
+        return body
     served = _changed("predictions", array, count, change)
     return rows.encode(served.reshape(len(array), -1))
 
