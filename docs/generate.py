@@ -51,6 +51,10 @@ INTRO = {
     "formats": "File formats the scanner knows, recognised by content and not by name.",
     "mitigations": "What to do about a weakness.",
     "rules": "What a scan can find in a file.",
+    "advisories": "Published weaknesses of machine-learning software: `casemate vuln affected`.",
+    "controls": "What organisations do about attacks, by the names of the frameworks that ask it.",
+    "deadlines": "Clocks of the law that an incident may start.",
+    "playbooks": "What to do about each type of incident, step by step; CACAO 2.0 lies beside.",
     "targets": "Kinds of model that can be attacked, and how to name one.",
     "threats": "The rows of the published bug bar for machine learning.",
 }

@@ -225,6 +225,57 @@ class LogFormat(Entry, frozen=True, kw_only=True):
     """One line of it, or the fields that are read."""
 
 
+class Playbook(Entry, frozen=True, kw_only=True):
+    """`playbooks/`: what to do about one type of incident, step by step; CACAO 2.0 lies beside."""
+
+    threats: tuple[str, ...]
+    """Catalog ids in `threats/` it is for; empty for the one used when nothing else fits."""
+    assessments: tuple[str, ...] = ("attack",)
+    """What the triage says when it is for it: `attack`, `drift`, `outage` ..."""
+    tag: str | None = None
+    """Machine tag of the MISP taxonomy `failure-mode-in-machine-learning`."""
+    rehearsed: Literal["attack", "fixture"]
+    """Whether its dry run is on an attack that casemate runs, or on recorded events."""
+    body: str
+    """Name of the CACAO file that lies beside it."""
+
+
+class Control(Entry, frozen=True, kw_only=True):
+    """`controls/`: something an organisation does, by the names of the frameworks that ask it."""
+
+    nist_ai_rmf: tuple[str, ...] = ()
+    eu_ai_act: tuple[str, ...] = ()
+    iso_42001: tuple[str, ...] = ()
+    soc2: tuple[str, ...] = ()
+    evidence: str
+    """What casemate has to show for it, by verb and record."""
+
+
+class Deadline(Entry, frozen=True, kw_only=True):
+    """`deadlines/`: a clock of the law that an incident may start."""
+
+    law: str
+    """Act and article."""
+    hours: float
+    """From when the organisation became aware of it."""
+    to: str
+    """Who must be told."""
+    applies_when: dict[str, bool | str] = {}
+    """Facts of the case that must hold for it to run; an unknown one asks for an answer."""
+    paper: str | None = None
+    """Template of the draft: `serious-incident`, `data-breach`."""
+
+
+class Advisory(Entry, frozen=True, kw_only=True):
+    """`advisories/`: a published weakness of machine-learning software or of a model."""
+
+    threat: str
+    affects: tuple[str, ...]
+    """Package URLs, or `rule:<id>` for files that a scan rule tells apart."""
+    body: str
+    """Name of the OSV file that lies beside it."""
+
+
 KINDS: dict[str, type[Entry]] = {
     "attacks": Attack,
     "rules": Rule,
@@ -236,4 +287,8 @@ KINDS: dict[str, type[Entry]] = {
     "threats": ThreatKind,
     "detections": Detector,
     "logs": LogFormat,
+    "playbooks": Playbook,
+    "controls": Control,
+    "deadlines": Deadline,
+    "advisories": Advisory,
 }

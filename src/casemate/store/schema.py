@@ -61,4 +61,25 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE topics ADD COLUMN severity INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE topics ADD COLUMN conclusion INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        """CREATE TABLE cases (
+            id TEXT PRIMARY KEY,
+            state TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            body BLOB NOT NULL
+        )""",
+        """CREATE TABLE actions (
+            case_id TEXT NOT NULL REFERENCES cases (id),
+            number INTEGER NOT NULL,
+            digest TEXT NOT NULL,
+            body BLOB NOT NULL,
+            PRIMARY KEY (case_id, number)
+        )""",
+        """CREATE TABLE vulnerabilities (
+            id TEXT PRIMARY KEY,
+            state TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            body BLOB NOT NULL
+        )""",
+    ),
 )

@@ -1,0 +1,1 @@
+"""What came from what and runs where: recorded, imported, proposed, followed."""

@@ -1,0 +1,1 @@
+"""Tracked weaknesses: scores from measured facts, and who is affected."""
