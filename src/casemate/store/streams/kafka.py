@@ -15,7 +15,7 @@ from casemate.store.streams.carrier import pause
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
 _TIMEOUT_MS = 5_000
 _IDLE_MS = 500
@@ -51,6 +51,7 @@ class Kafka:
         self._aiokafka = aiokafka
         self._prefix = prefix
         self._producer: Any = None
+        self._stopping: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
         self._declared: set[str] = set()
         self._settings: dict[str, Any] = {
@@ -117,8 +118,7 @@ class Kafka:
                 await asyncio.sleep(pause(tries))
                 tries += 1
             finally:
-                with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                    await consumer.stop()
+                await _let_go(consumer.stop())
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -143,13 +143,14 @@ class Kafka:
         return self._producer
 
     async def _drop(self) -> None:
-        from aiokafka.errors import KafkaError
-
         async with self._lock:
             producer, self._producer = self._producer, None
             if producer is not None:
-                with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                    await asyncio.wait_for(producer.stop(), 2.0)
+                # Stopped halfway it would leave its sender and connections behind.
+                stopping = asyncio.create_task(_let_go(producer.stop()))
+                self._stopping.add(stopping)
+                stopping.add_done_callback(self._stopping.discard)
+                await asyncio.wait([stopping], timeout=2.0)
 
     async def _declare(self, topic: str) -> None:
         """Make the topic where that is allowed; many clusters make them in other ways."""
@@ -159,7 +160,11 @@ class Kafka:
         if topic in self._declared:
             return
         admin = AIOKafkaAdminClient(**self._settings)
-        await admin.start()
+        try:
+            await admin.start()
+        except BaseException:
+            await _let_go(admin.close())
+            raise
         try:
             made = NewTopic(
                 self._name(topic),
@@ -171,8 +176,7 @@ class Kafka:
         except KafkaError:
             pass  # not allowed, or not known here: if it is needed, storing will say so
         finally:
-            with contextlib.suppress(KafkaError, OSError, TimeoutError):
-                await admin.close()
+            await _let_go(admin.close())
         self._declared.add(topic)
 
     async def _seek(self, consumer: Any, since: int | None, places: dict[Any, int]) -> None:
@@ -194,6 +198,13 @@ class Kafka:
 
     def _name(self, topic: str) -> str:
         return f"{self._prefix}.{topic}"
+
+
+async def _let_go(ending: Coroutine[Any, Any, None]) -> None:
+    from aiokafka.errors import KafkaError
+
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        await ending
 
 
 def _words(error: BaseException) -> str:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 _TOPICS: tuple[Topic, ...] = ("events", "orders")
+_ENDING = 2.0
+"""Seconds that what is cancelled has to let go of its connections."""
 _MESSAGE = 256 * 1024
 """Bytes of records in one message; brokers take a megabyte unless told otherwise."""
 
@@ -145,10 +147,7 @@ class Stream:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
-        left = asyncio.all_tasks(self._loop)
-        for task in left:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.run_until_complete(_end())
         self._loop.close()
 
     def _wait(self, work: Coroutine[Any, Any, R], timeout: float = 15.0) -> R:
@@ -247,3 +246,16 @@ class Stream:
 
 async def _made(carrier: Callable[[], Carrier]) -> Carrier:
     return carrier()
+
+
+async def _end() -> None:
+    """Let everything in this loop end: reading lets go of its connections as it does."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _ENDING
+    while (left := asyncio.all_tasks() - {asyncio.current_task()}) and loop.time() < end:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_ENDING)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(loop.shutdown_asyncgens(), _ENDING)
+    await asyncio.sleep(0)  # transports that were closed say so in the next round
