@@ -1,7 +1,8 @@
 """Items of evidence: what was frozen for a case, and what has been copied since.
 
-They lie in a folder of the case, `items.jsonl` beside the copies. Freezing writes pointers and small
-things at once; collecting copies the bulk later; a bundle packs what is there and says what is not.
+They lie in a folder of the case, `items.jsonl` beside the copies. Freezing writes pointers and
+small things at once; collecting copies the bulk later; a bundle packs what is there and says what
+is not.
 """
 
 from __future__ import annotations
