@@ -114,6 +114,9 @@ class GuardTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     mode: Literal["observe", "enforce"] = "observe"
     upstream: str | None = None
+    last_good: str | None = None
+    """Where the last good version of the model answers; `case contain --action last-good` sends
+    requests there."""
     listen: str = "127.0.0.1:9090"
     admin: str | None = "127.0.0.1:9091"
     """Health, metrics and orders, on a port of its own behind a token; None for none."""

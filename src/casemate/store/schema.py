@@ -75,6 +75,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
             body BLOB NOT NULL,
             PRIMARY KEY (case_id, number)
         )""",
+        """CREATE TABLE guards (
+            writer TEXT PRIMARY KEY,
+            seen INTEGER NOT NULL,
+            body BLOB NOT NULL
+        )""",
         """CREATE TABLE vulnerabilities (
             id TEXT PRIMARY KEY,
             state TEXT NOT NULL,

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from casemate.errors import CasemateError, MissingExtra, UsageError
+from casemate.store.guards import ALIVE, GuardBook, Standing
 from casemate.store.keys import key_folder
 from casemate.workflows import config, exporting
 from casemate.workflows.analysis import Supervisor
@@ -47,7 +49,8 @@ EVERY = 0.25
 """Seconds between two looks into the book of orders and after the analysis process."""
 
 
-class Composed(NamedTuple):
+@dataclasses.dataclass
+class Composed:
     """A guard with all that it leans on."""
 
     guard: Guard
@@ -58,27 +61,57 @@ class Composed(NamedTuple):
     relay: OrderRelay | None
     keeping: Keeping | None
     """Of captured payloads; None where capture is off."""
+    shell: str = "proxy"
+    """How it stands in the path: `envoy`, `asgi`, `wsgi`, or a proxy's upstream."""
+    _said: Standing | None = None
 
     def turn(self, now: datetime) -> None:
-        """Obey the orders in force, those that came over the stream too."""
+        """Obey the orders in force, those that came over the stream too, and say so."""
         from casemate.store.orders import OrderBook
 
         if self.relay is not None:
             self.relay.turn(now)
-        self.guard.obey(OrderBook(self.workspace).active(now))
+        orders = OrderBook(self.workspace).active(now)
+        self.guard.obey(orders)
+        refuses = dict(self.guard.misunderstood)
+        standing = Standing(
+            writer=self.guard.writer,
+            mode=self.guard.policy.mode,
+            upstream=self.shell,
+            seen=now_us(),
+            obeys=tuple(one.id for one in orders if one.id not in refuses),
+            refuses=refuses,
+        )
+        said = self._said
+        if (
+            said is None
+            or (said.obeys, said.refuses) != (standing.obeys, standing.refuses)
+            or standing.seen - said.seen > ALIVE // 3
+        ):
+            GuardBook(self.workspace).tell(standing)
+            self._said = standing
 
     def close(self) -> None:
         """Put the end on record and let go."""
         with contextlib.suppress(CasemateError):
             self.sink.append([*self.guard.rest(), *self.guard.say("stopped", now_us())])
+            GuardBook(self.workspace).gone(self.guard.writer)
         self.sink.close()
         if self.keeping is not None:
             self.keeping.close()
         self.workspace.close()
 
 
-def compose(loaded: Loaded, policy: GuardTable, store: Path | None = None) -> Composed:
+def compose(
+    loaded: Loaded, policy: GuardTable, store: Path | None = None, *, shell: str = ""
+) -> Composed:
     """Put a guard together: keys, judges, the journal of its events, the book of its orders.
+
+    Args:
+        loaded: The configuration.
+        policy: `[guard]`, with what the command line changes.
+        store: The workspace; None for the one beside the configuration.
+        shell: How it stands in the path, where it is no proxy.
 
     Raises:
         UsageError: Something in the policy cannot be, or the key is weak or badly kept.
@@ -118,7 +151,8 @@ def compose(loaded: Loaded, policy: GuardTable, store: Path | None = None) -> Co
     keeping = None
     if policy.capture.keep != "nothing":
         keeping = Keeping(vault(policy, workspace, held))
-    composed = Composed(guard, sink, workspace, place, relay, keeping)
+    stands = shell or str(policy.upstream)
+    composed = Composed(guard, sink, workspace, place, relay, keeping, stands)
     sink.append(guard.say("started", now_us()))
     composed.turn(datetime.now(UTC))
     return composed
@@ -192,19 +226,19 @@ def asgi(app: Any, configuration: str | Path | None = None) -> Any:
     """
     from casemate.guard import asgi as shell
 
-    return shell.asgi(app, **_inside(configuration))
+    return shell.asgi(app, **_inside(configuration, "asgi"))
 
 
 def wsgi(app: Any, configuration: str | Path | None = None) -> Any:
     """Wrap a WSGI model server; see `asgi`."""
     from casemate.guard import wsgi as shell
 
-    return shell.wsgi(app, **_inside(configuration))
+    return shell.wsgi(app, **_inside(configuration, "wsgi"))
 
 
-def _inside(configuration: str | Path | None) -> dict[str, Any]:
+def _inside(configuration: str | Path | None, shell: str) -> dict[str, Any]:
     loaded = config.read(None if configuration is None else Path(configuration))
-    composed = compose(loaded, loaded.config.guard)
+    composed = compose(loaded, loaded.config.guard, shell=shell)
     for warning in composed.guard.warnings:
         _log.warning("%s", warning)
     lock = threading.Lock()
@@ -261,7 +295,7 @@ def run(
     Raises:
         UsageError, MissingExtra, StoreError: As `compose`; or a port that cannot be opened.
     """
-    composed = compose(loaded, policy, store)
+    composed = compose(loaded, policy, store, shell="envoy" if envoy else "")
     for warning in composed.guard.warnings:
         say(f"warning: {warning}")
     try:
