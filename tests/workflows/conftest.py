@@ -1,7 +1,12 @@
 """A small real project to run workflows on: a linear torch model on scikit-learn's digits."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
+
+from casemate.workflows.assess import assess
 
 MODEL = """
 from pathlib import Path
@@ -36,13 +41,55 @@ def trained(tmp_path_factory):
     return folder
 
 
+CONFIG = """
+version = 1
+[model]
+target = "torch:m.py:load"
+data = "d.npz"
+[scan]
+paths = ["w.pt"]
+[attack]
+eps = { linf = 0.1 }
+inputs = 20
+"""
+SHORT = CONFIG + 'skip = ["extraction-surrogate"]\n'
+"""Copying the model takes longer than all the rest; one assessment with it is enough."""
+
+
 @pytest.fixture
 def project(trained, tmp_path, monkeypatch):
     for name in ("w.pt", "d.npz", "m.py"):
         (tmp_path / name).write_bytes((trained / name).read_bytes())
-    (tmp_path / "casemate.toml").write_text(
-        'version = 1\n[model]\ntarget = "torch:m.py:load"\ndata = "d.npz"\n'
-        '[scan]\npaths = ["w.pt"]\n[attack]\neps = { linf = 0.1 }\ninputs = 20\n'
-    )
+    (tmp_path / "casemate.toml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def short(project):
+    """The project, with nothing to do that takes long."""
+    (project / "casemate.toml").write_text(SHORT)
+    return project
+
+
+@pytest.fixture(scope="session")
+def once(trained, tmp_path_factory):
+    """A short project that was assessed, and what came of it."""
+    folder = tmp_path_factory.mktemp("once")
+    for name in ("w.pt", "d.npz", "m.py"):
+        (folder / name).write_bytes((trained / name).read_bytes())
+    (folder / "casemate.toml").write_text(SHORT)
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        return folder, assess(minutes=0.2)
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def assessed(once, tmp_path, monkeypatch):
+    """A copy of it, with its workspace."""
+    shutil.copytree(once[0], tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path

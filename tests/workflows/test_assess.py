@@ -26,17 +26,17 @@ def test_an_assessment_scans_attacks_and_judges(project):
         assert len(workspace.records(kept.id, Trial)) == len(done.bundle.trials)
 
 
-def test_a_second_run_takes_what_is_unchanged(project):
-    first = assess(minutes=0.2)
+def test_a_second_run_takes_what_is_unchanged(once, assessed):
+    _, first = once
     second = assess(minutes=0.2)
     again = {t.id for t in first.bundle.trials} & {t.id for t in second.bundle.trials}
     assert again
-    (project / "w.pt").write_bytes((project / "w.pt").read_bytes())
+    (assessed / "w.pt").write_bytes((assessed / "w.pt").read_bytes())
     fresh = assess(minutes=0.2, fresh=True)
     assert not {t.id for t in first.bundle.trials} & {t.id for t in fresh.bundle.trials}
 
 
-def test_an_interrupt_keeps_what_was_found_and_says_so(project):
+def test_an_interrupt_keeps_what_was_found_and_says_so(short):
     def stop(what, done, total):
         if "attack 2" in what:
             raise KeyboardInterrupt

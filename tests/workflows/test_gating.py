@@ -8,12 +8,6 @@ from casemate.workflows.assess import assess
 from casemate.workflows.job import open_workspace
 
 
-@pytest.fixture
-def assessed(project):
-    assess(minutes=0.2)
-    return project
-
-
 def test_a_kept_run_gets_the_verdict_it_got_before(assessed):
     loaded = config.read()
     with open_workspace(None, loaded) as workspace:

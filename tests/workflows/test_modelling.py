@@ -8,7 +8,7 @@ from casemate.workflows.assess import assess
 from casemate.workflows.job import open_workspace
 
 
-def test_a_bare_model_has_threats_and_an_assessment_covers_some(project):
+def test_a_bare_model_has_threats_and_an_assessment_covers_some(short):
     loaded = config.read()
     with open_workspace(None, loaded) as workspace:
         before = modelling.model_threats(loaded, workspace)

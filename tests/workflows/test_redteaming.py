@@ -54,6 +54,7 @@ def model():
 def field(tmp_path, model, monkeypatch):
     """A folder with data, two guards before one model and a signed scope for both."""
     monkeypatch.setenv("CASEMATE_KEYS", str(tmp_path / "keys"))
+    monkeypatch.setenv("CASEMATE_GUARD_KEY", service.KEY)
     np.savez(tmp_path / "digits.npz", x=model.x[2000:2040], y=model.y[2000:2040].astype(np.int64))
     now = datetime.now(UTC)
     port, after = service.free_port(), service.free_port()
