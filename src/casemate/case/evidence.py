@@ -7,8 +7,12 @@ is not.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import tempfile
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -16,8 +20,7 @@ import msgspec
 from casemate.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
 ItemKind = Literal[
     "record", "config", "log", "events", "artifact", "payload", "paper", "environment"
@@ -27,6 +30,7 @@ ItemState = Literal["frozen", "copied", "changed", "absent", "failed"]
 be copied it was no longer what had been frozen; the copy is of what was there then."""
 LIST = "items.jsonl"
 COPIES = "items"
+_BLOCK = 1 << 20
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,6 +90,126 @@ def write(folder: Path, items: Iterable[Item]) -> None:
             out.write(msgspec.json.encode(one) + b"\n")
         out.flush()
         os.fsync(out.fileno())
+
+
+def keep(
+    folder: Path,
+    name: str,
+    data: bytes | Iterable[bytes],
+    *,
+    kind: ItemKind,
+    source: str,
+    how: str,
+    at: datetime,
+) -> Item:
+    """Write bytes into the case's folder, in pieces or at once; return their item, not yet listed.
+
+    Raises:
+        StoreError: The disk is full, or the folder cannot be written.
+    """
+    hashed = hashlib.sha256()
+    size = 0
+    target = folder / COPIES
+    part = None
+    try:
+        target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(dir=target, prefix=".part-", delete=False) as out:
+            part = out.name
+            for piece in (data,) if isinstance(data, bytes) else data:
+                hashed.update(piece)
+                size += len(piece)
+                out.write(piece)
+            out.flush()
+            os.fsync(out.fileno())
+        digest = hashed.hexdigest()
+        Path(part).replace(target / digest)
+    except OSError as error:
+        if part is not None:
+            with contextlib.suppress(OSError):
+                Path(part).unlink()
+        raise StoreError(f"evidence cannot be written to {folder}: {error.strerror}") from error
+    return Item(
+        name=name,
+        kind=kind,
+        state="copied",
+        source=source,
+        how=how,
+        at=at,
+        digest=f"sha256:{digest}",
+        bytes=size,
+        copy=digest,
+    )
+
+
+def copy(
+    folder: Path,
+    item: Item,
+    path: Path,
+    *,
+    at: datetime,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Item:
+    """Copy a file that was frozen and return its item as it is now, not yet listed.
+
+    A file that is gone, cannot be read or does not fit gives an item that says so.
+
+    Args:
+        folder: Of the case.
+        item: As it was frozen.
+        path: The file.
+        at: The present time.
+        progress: Called with (what, bytes done, bytes in all).
+    """
+    made = msgspec.structs.replace(item, at=at)
+    part = None
+    try:
+        with path.open("rb") as data:
+            total = os.fstat(data.fileno()).st_size
+            target = folder / COPIES
+            target.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile(dir=target, prefix=".part-", delete=False) as out:
+                part = out.name
+                hashed = hashlib.sha256()
+                done = 0
+                while block := data.read(_BLOCK):
+                    hashed.update(block)
+                    out.write(block)
+                    done += len(block)
+                    if progress is not None:
+                        progress(f"copy: {item.name}", done, max(total, done))
+                out.flush()
+                os.fsync(out.fileno())
+        digest = hashed.hexdigest()
+        Path(part).replace(target / digest)
+    except FileNotFoundError:
+        return msgspec.structs.replace(made, state="absent", why="it is no longer there")
+    except OSError as error:
+        if part is not None:
+            with contextlib.suppress(OSError):
+                Path(part).unlink()
+        return msgspec.structs.replace(made, state="failed", why=str(error.strerror))
+    named = f"sha256:{digest}"
+    same = item.frozen_digest in (None, named)
+    return msgspec.structs.replace(
+        made,
+        state="copied" if same else "changed",
+        how="copied",
+        digest=named,
+        bytes=done,
+        copy=digest,
+        why=None if same else "it is no longer what it was when the case was opened",
+    )
+
+
+def digest_of(path: Path) -> tuple[str, int]:
+    """Return `sha256:` and the digest of a file, and its bytes.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as data:
+        found = hashlib.file_digest(data, "sha256")
+        return f"sha256:{found.hexdigest()}", data.tell()
 
 
 def _ends_with_newline(path: Path) -> bool:

@@ -33,8 +33,9 @@ class Sources(NamedTuple):
 
 
 def find(workspace: Workspace, wanted: Sequence[str]) -> Sources:
-    """Return the records that ids name, each whole or by its beginning; `latest` is the newest
-    detection. A campaign (`cam-...`) stands for all its detections.
+    """Return the records that ids name, each whole or by its beginning.
+
+    `latest` is the newest detection. A campaign (`cam-...`) stands for all its detections.
 
     Raises:
         UsageError: One names nothing, or more than one thing.

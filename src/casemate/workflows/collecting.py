@@ -1,0 +1,385 @@
+"""Evidence first, never slowly: what a case needs is frozen at once, the bulk is copied later.
+
+Freezing takes records, configuration, the position of the log and the digests of what can be
+hashed in time. Collecting copies files and the events of the suspects, and says what it cannot.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from casemate.case import evidence
+from casemate.errors import CasemateError, StoreError
+from casemate.records.codec import encode
+from casemate.records.make import make
+from casemate.store.cases import CaseBook
+from casemate.workflows import custody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from casemate.case.evidence import Item
+    from casemate.records.incident import Incident
+    from casemate.store.telemetry.sink import EventQuery
+    from casemate.store.workspace import Workspace
+    from casemate.workflows.config import Loaded
+    from casemate.workflows.sources import Sources
+
+SECONDS = 60.0
+"""Freezing must be done by then; what it cannot hash in that time is hashed when it is copied."""
+_HASHING = 20.0
+_RATE = 250e6
+"""Bytes that are hashed in a second, about."""
+_MARGIN = 3600 * 1_000_000
+_MOST_EVENTS = 2_000_000
+
+
+def folder_of(workspace: Workspace, case: str) -> Path:
+    """Return where a case's evidence and papers lie."""
+    return workspace.folder / "cases" / case
+
+
+def query_of(workspace: Workspace, case: Incident, loaded: Loaded) -> EventQuery | None:
+    """Return the events of a case; None where there are none on record."""
+    from casemate.store.telemetry.opening import open_query
+
+    place = case.telemetry or telemetry_of(workspace, loaded)
+    try:
+        return open_query(place)
+    except StoreError:
+        return None
+
+
+def telemetry_of(workspace: Workspace, loaded: Loaded) -> str:
+    """Return where a workspace's events are."""
+    return loaded.config.guard.telemetry or str(workspace.folder / "telemetry")
+
+
+def held_since(workspace: Workspace) -> int | None:
+    """Return from when on nothing may be deleted, as a case that is not closed needs it.
+
+    In microseconds since the epoch; None when no case holds anything.
+    """
+    begins = [
+        one.triage.began if one.triage is not None and one.triage.began is not None
+        else custody.micros(one.opened)
+        for one in CaseBook(workspace).all()
+        if one.state != "closed"
+    ]  # fmt: skip
+    return min(begins) - _MARGIN if begins else None
+
+
+def freeze(
+    loaded: Loaded, workspace: Workspace, case: Incident, *, by: str, sources: Sources
+) -> Incident:
+    """Freeze what the case rests on, and put on its log what could not be frozen.
+
+    Args:
+        loaded: The configuration.
+        workspace: Where the case is kept.
+        case: The case.
+        by: Who asked.
+        sources: What it was opened from.
+
+    Raises:
+        StoreError: Nothing can be written.
+    """
+    began = time.monotonic()
+    folder = folder_of(workspace, case.id)
+    items: list[Item] = []
+    failed: list[str] = []
+    takes: tuple[tuple[str, Callable[[], list[Item]]], ...] = (
+        ("records", lambda: _records(workspace, case, sources, folder)),
+        ("configuration", lambda: _configuration(loaded, folder)),
+        ("log position", lambda: _position(workspace, case, loaded, folder)),
+        ("events", lambda: _evidence(workspace, case, loaded, folder)),
+        ("artifacts", lambda: _artifacts(loaded, workspace)),
+    )
+    for name, take in takes:
+        try:
+            items += take()
+        except (CasemateError, OSError) as error:
+            failed.append(f"{name}: {error}")
+    evidence.write(folder, items)
+    took = time.monotonic() - began
+    waiting = sum(one.state == "frozen" for one in items)
+    text = f"{len(items)} items of evidence frozen in {took:.1f} s; {waiting} still to be copied"
+    if failed:
+        text += f"; not frozen: {'; '.join(failed)}"
+    return CaseBook(workspace).change(
+        case.id,
+        custody.action(
+            by,
+            "frozen",
+            text,
+            outcome="failed" if failed else "done",
+            records=tuple(one.digest for one in items if one.digest)[:64],
+            details={"items": len(items), "seconds": round(took, 3), "waiting": waiting},
+        ),
+    )
+
+
+def collect(
+    loaded: Loaded,
+    workspace: Workspace,
+    case: Incident,
+    *,
+    by: str,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> list[Item]:
+    """Copy what was only frozen, and the events of the suspects around the window.
+
+    What is gone, changed or does not fit on the disk becomes an item that says so.
+    """
+    folder = folder_of(workspace, case.id)
+    now = datetime.now(UTC)
+    made = []
+    known = evidence.read(folder)
+    for item in known:
+        if item.state == "frozen":
+            path = loaded.root / item.source
+            done = evidence.copy(folder, item, path, at=now, progress=progress)
+            evidence.write(folder, [done])
+            made.append(done)
+    if not any(one.name == "events/suspects.jsonl" and one.copy for one in known):
+        found = _suspects(workspace, case, loaded, folder, progress)
+        if found is not None:
+            evidence.write(folder, [found])
+            made.append(found)
+    bad = [one for one in made if one.state not in ("copied", "changed")]
+    if made:
+        text = f"{len(made) - len(bad)} items of evidence copied"
+        if bad:
+            text += "; not copied: " + "; ".join(f"{one.name} ({one.why})" for one in bad)
+        CaseBook(workspace).change(
+            case.id,
+            custody.action(
+                by, "collected", text, outcome="failed" if bad else "done",
+                records=tuple(one.digest for one in made if one.digest)[:64],
+                details={"items": len(made), "bytes": sum(one.bytes or 0 for one in made)},
+            ),
+        )  # fmt: skip
+    return made
+
+
+def _records(workspace: Workspace, case: Incident, sources: Sources, folder: Path) -> list[Item]:
+    from casemate.store.orders import OrderBook
+
+    now = datetime.now(UTC)
+
+    def put(name: str, data: bytes, source: str) -> Item:
+        return evidence.keep(
+            folder, name, data, kind="record", source=source, how="written from the workspace",
+            at=now,
+        )  # fmt: skip
+
+    found = [put("records/incident-as-opened.json", encode(case), case.id)]
+    for group in (sources.detections, sources.findings, sources.trials):
+        for one in group:
+            ident = getattr(one, "id", None) or getattr(one, "fingerprint", "")
+            found.append(put(f"records/{ident}.json", encode(one), str(ident)))
+    orders = OrderBook(workspace).active(now)
+    found.append(put("records/orders-in-force.json", b"\n".join(map(encode, orders)), "orders"))
+    return found
+
+
+def _configuration(loaded: Loaded, folder: Path) -> list[Item]:
+    import sys
+    from importlib import metadata
+
+    import casemate
+
+    now = datetime.now(UTC)
+    found = []
+    for path in filter(None, (loaded.path, *_beside(loaded))):
+        if not path.is_file():
+            continue
+        source = _relative(path, loaded.root)
+        found.append(
+            evidence.keep(
+                folder, f"config/{path.name}", path.read_bytes(), kind="config", source=source,
+                how="copied", at=now,
+            )
+        )  # fmt: skip
+    packages = {str(one.metadata["Name"]): one.version for one in metadata.distributions()}
+    facts = {
+        "casemate": casemate.__version__,
+        "python": sys.version,
+        "platform": platform.platform(),
+        "packages": dict(sorted(packages.items())),
+    }
+    found.append(
+        evidence.keep(
+            folder, "environment.json", msgspec.json.format(msgspec.json.encode(facts)),
+            kind="environment", source="this machine", how="asked of the interpreter", at=now,
+        )
+    )  # fmt: skip
+    return found
+
+
+def _beside(loaded: Loaded) -> Iterator[Path]:
+    table = loaded.config
+    for named in (table.guard.contract, table.gate.against):
+        if named:
+            yield loaded.root / named
+
+
+def _position(workspace: Workspace, case: Incident, loaded: Loaded, folder: Path) -> list[Item]:
+    """Freeze how far each writer's record goes and the newest signed checkpoint."""
+    from pathlib import Path
+
+    now = datetime.now(UTC)
+    place = case.telemetry or telemetry_of(workspace, loaded)
+    query = query_of(workspace, case, loaded)
+    if query is None:
+        return [_absent("log/position.json", "log", place, "there are no events on record", now)]
+    rows = query.sql(
+        'SELECT writer, min("sequence"), max("sequence"), min("at"), max("at"), count(*) '
+        "FROM events GROUP BY writer ORDER BY writer"
+    )[1]
+    names = ("writer", "first", "last", "began", "ended", "events")
+    body = [dict(zip(names, row, strict=True)) for row in rows]
+    found = [
+        evidence.keep(
+            folder, "log/position.json", msgspec.json.format(msgspec.json.encode(body)),
+            kind="log", source=place, how="queried from the telemetry", at=now,
+        )
+    ]  # fmt: skip
+    note = Path(place) / "log" / "checkpoints"
+    if "://" not in place and note.is_file():
+        found.append(
+            evidence.keep(
+                folder, "log/checkpoints", note.read_bytes(), kind="log",
+                source=_relative(note, loaded.root), how="copied", at=now,
+            )
+        )  # fmt: skip
+    else:
+        found.append(
+            _absent("log/checkpoints", "log", place, "nothing of it has been sealed yet", now)
+        )
+    return found
+
+
+def _evidence(workspace: Workspace, case: Incident, loaded: Loaded, folder: Path) -> list[Item]:
+    from casemate.workflows.sources import event_of
+
+    query = query_of(workspace, case, loaded)
+    wanted = case.triage.events if case.triage is not None else ()
+    if query is None or not wanted:
+        return []
+    events = [one for one in (event_of(query, name) for name in wanted) if one is not None]
+    data = b"".join(encode(one) + b"\n" for one in events)
+    return [
+        evidence.keep(
+            folder, "events/evidence.jsonl", data, kind="events", source="telemetry",
+            how="queried from the telemetry", at=datetime.now(UTC),
+        )
+    ]  # fmt: skip
+
+
+def _artifacts(loaded: Loaded, workspace: Workspace) -> list[Item]:
+    """Freeze the files of model and data: the digest where it is had in time, else the place."""
+    now = datetime.now(UTC)
+    found = []
+    left = _HASHING * _RATE
+    for path in artifacts(loaded, workspace):
+        source = _relative(path, loaded.root)
+        size = path.stat().st_size
+        digest = None
+        if size <= left:
+            digest, size = evidence.digest_of(path)
+            left -= size
+        found.append(
+            make(
+                evidence.Item, name=f"artifacts/{_safe(source)}", kind="artifact",
+                state="frozen", source=source, how="hashed" if digest else "noted", at=now,
+                digest=digest, frozen_digest=digest, bytes=size,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _suspects(
+    workspace: Workspace,
+    case: Incident,
+    loaded: Loaded,
+    folder: Path,
+    progress: Callable[[str, int, int], None] | None,
+) -> Item | None:
+    from casemate.store.telemetry.sink import Filter
+
+    query = query_of(workspace, case, loaded)
+    triage = case.triage
+    if query is None or triage is None or triage.began is None or not triage.suspects:
+        return None
+    began, until = triage.began - _MARGIN, (triage.ended or triage.began) + _MARGIN
+    count = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal count
+        for suspect in triage.suspects:
+            wanted = Filter(since=began, until=until, principal=suspect.principal)
+            for one in query.scan(wanted):
+                if count >= _MOST_EVENTS:
+                    return
+                count += 1
+                if progress is not None and count % 4096 == 0:
+                    progress("copy: events of the suspects", count, max(count, triage.queries))
+                yield encode(one) + b"\n"
+
+    made = evidence.keep(
+        folder, "events/suspects.jsonl", lines(), kind="events", source="telemetry",
+        how="queried from the telemetry", at=datetime.now(UTC),
+    )  # fmt: skip
+    if count >= _MOST_EVENTS:
+        made = msgspec.structs.replace(made, why=f"only the first {_MOST_EVENTS:,} events")
+    return made
+
+
+def artifacts(loaded: Loaded, workspace: Workspace) -> list[Path]:
+    """Return the files that the configuration names: model, data, and what a scan looks at."""
+    from casemate.targets import uri
+
+    table = loaded.config
+    named = list(table.scan.paths)
+    for one in (table.model.target, table.model.data, *(part.uri for part in table.component)):
+        if one is not None and "://" not in one:
+            try:
+                named.append(str(uri.parse(one, loaded.root).path(loaded.root)))
+            except CasemateError:
+                named.append(one)
+    found: dict[Path, None] = {}
+    for name in named:
+        path = loaded.root / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            inside = workspace.folder in file.parents
+            if file.is_file() and not file.is_symlink() and not inside:
+                found[file] = None
+    return list(found)
+
+
+def _relative(path: Path, root: Path) -> str:
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def _safe(name: str) -> str:
+    """Return a relative path that is one on every system, whatever the file was called."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    kept = (re.sub(r"[^\w.+@=-]", "_", part, flags=re.ASCII)[:100] for part in parts)
+    return "/".join(kept) or "file"
+
+
+def _absent(name: str, kind: Any, source: str, why: str, at: datetime) -> Item:
+    return evidence.Item(
+        name=name, kind=kind, state="absent", source=source, how="looked for", at=at, why=why
+    )
