@@ -256,12 +256,14 @@ class Deadline(Entry, frozen=True, kw_only=True):
 
     law: str
     """Act and article."""
-    hours: float
-    """From when the organisation became aware of it."""
+    hours: float | None = None
+    """From when the organisation became aware of it; None for `without undue delay`."""
     to: str
     """Who must be told."""
     applies_when: dict[str, bool | str] = {}
     """Facts of the case that must hold for it to run; an unknown one asks for an answer."""
+    asks: dict[str, str] = {}
+    """The same facts as questions to a person."""
     paper: str | None = None
     """Template of the draft: `serious-incident`, `data-breach`."""
 
