@@ -22,7 +22,7 @@ from casemate.store.cases import CaseBook
 from casemate.workflows import custody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from casemate.case.evidence import Item
@@ -99,7 +99,6 @@ def freeze(
         ("records", lambda: _records(workspace, case, sources, folder)),
         ("configuration", lambda: _configuration(loaded, folder)),
         ("log position", lambda: _position(workspace, case, loaded, folder)),
-        ("events", lambda: _evidence(workspace, case, loaded, folder)),
         ("artifacts", lambda: _artifacts(loaded, workspace)),
     )
     for name, take in takes:
@@ -267,23 +266,6 @@ def _position(workspace: Workspace, case: Incident, loaded: Loaded, folder: Path
     return found
 
 
-def _evidence(workspace: Workspace, case: Incident, loaded: Loaded, folder: Path) -> list[Item]:
-    from casemate.workflows.sources import event_of
-
-    query = query_of(workspace, case, loaded)
-    wanted = case.triage.events if case.triage is not None else ()
-    if query is None or not wanted:
-        return []
-    events = [one for one in (event_of(query, name) for name in wanted) if one is not None]
-    data = b"".join(encode(one) + b"\n" for one in events)
-    return [
-        evidence.keep(
-            folder, "events/evidence.jsonl", data, kind="events", source="telemetry",
-            how="queried from the telemetry", at=datetime.now(UTC),
-        )
-    ]  # fmt: skip
-
-
 def _artifacts(loaded: Loaded, workspace: Workspace) -> list[Item]:
     """Freeze the files of model and data: the digest where it is had in time, else the place."""
     now = datetime.now(UTC)
@@ -341,6 +323,25 @@ def _suspects(
     if count >= _MOST_EVENTS:
         made = msgspec.structs.replace(made, why=f"only the first {_MOST_EVENTS:,} events")
     return made
+
+
+def events_of(
+    workspace: Workspace, case: Incident, loaded: Loaded, folder: Path, wanted: Sequence[str]
+) -> list[Item]:
+    """Keep the events that a triage names; an item, or none where it names none."""
+    from casemate.workflows.sources import event_of
+
+    query = query_of(workspace, case, loaded)
+    if query is None or not wanted:
+        return []
+    events = [one for one in (event_of(query, name) for name in wanted) if one is not None]
+    return [
+        evidence.keep(
+            folder, "events/evidence.jsonl", (encode(one) + b"\n" for one in events),
+            kind="events", source="telemetry", how="queried from the telemetry",
+            at=datetime.now(UTC),
+        )
+    ]  # fmt: skip
 
 
 def artifacts(loaded: Loaded, workspace: Workspace) -> list[Path]:
