@@ -14,6 +14,7 @@ import casemate
 from casemate.cli import (
     assess,
     attack,
+    case,
     ci,
     detect,
     explain,
@@ -27,6 +28,7 @@ from casemate.cli import (
     scan,
     threats,
     verify,
+    vuln,
 )
 from casemate.cli.terminal import printable
 from casemate.errors import CasemateError, CatalogError, MissingExtra, UsageError
@@ -49,7 +51,9 @@ VERBS = (
     detect,
     rules,
     redteam,
+    case,
     verify,
+    vuln,
 )
 
 _EPILOG = """\

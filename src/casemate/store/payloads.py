@@ -172,13 +172,19 @@ class Vault:
             raise StoreError(f"a subject cannot be erased: {error.strerror}") from error
         return gone
 
-    def expire(self, now: int) -> int:
+    def expire(self, now: int, held: int | None = None) -> int:
         """Destroy payloads whose days are over and keys that open nothing; return how many.
+
+        Args:
+            now: Microseconds since the epoch.
+            held: What came since then is kept whatever its age, as a case needs it.
 
         Raises:
             StoreError: Something cannot be removed.
         """
         last = _day(now) - timedelta(days=self._days)
+        if held is not None:
+            last = min(last, _day(held))
         gone = 0
         try:
             for day in self._days_kept():

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from casemate.errors import CasemateError
 from casemate.store.keys import key_folder
 from casemate.workflows import config, exporting
+from casemate.workflows.collecting import held_since
 from casemate.workflows.page import AGAIN, NearLine, now_us
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def main(store: str, place: str, configuration: str | None = None) -> int:
                     done = None
                 os.write(1, b".")
                 if time.monotonic() - sealed > SEAL_EVERY and Path(place).is_dir():
-                    _seal(Path(place), loaded.config.guard, witness)
+                    _seal(Path(place), loaded.config.guard, witness, workspace)
                     sealed = time.monotonic()
                 if done is None or done.events < 1000:
                     time.sleep(BEAT / 4)
@@ -231,7 +232,7 @@ def _ocsf(loaded: Loaded) -> Any:
     return detection_line
 
 
-def _seal(place: Path, policy: GuardTable, witness: Path | None) -> None:
+def _seal(place: Path, policy: GuardTable, witness: Path | None, workspace: Workspace) -> None:
     from casemate.store.telemetry.keys import key_path, signing_key
     from casemate.store.telemetry.seal import expire, seal
 
@@ -242,6 +243,9 @@ def _seal(place: Path, policy: GuardTable, witness: Path | None) -> None:
             _log.error("the second place of the checkpoints cannot be written")
         if policy.keep_days is not None:
             before = now_us() - policy.keep_days * 86_400_000_000
+            held = held_since(workspace)
+            if held is not None:  # what a case rests on is not deleted while it is open
+                before = min(before, held)
             why = f"older than the {policy.keep_days} days of [guard] keep_days"
             expire(place, key, before, reason=why, witness=witness)
     except CasemateError as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from casemate.errors import CasemateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from casemate.guard.ask import Payload
     from casemate.store.payloads import Vault
@@ -28,12 +28,14 @@ _log = logging.getLogger(__name__)
 class Keeping:
     """A thread that keeps payloads; `capture` never waits."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, held: Callable[[], int | None] = lambda: None) -> None:
         """Start at once.
 
         Args:
             vault: Where they go; what is older than its days is destroyed once a day.
+            held: Says from when on nothing is destroyed, in microseconds since the epoch.
         """
+        self._held = held
         self.lost = 0
         """Payloads that were to be kept and are not."""
         self._vault = vault
@@ -59,7 +61,7 @@ class Keeping:
         while True:
             if not cleaned or time.monotonic() - cleaned > _DAY_S:
                 cleaned = time.monotonic()
-                self._try(lambda: self._vault.expire(time.time_ns() // 1000))
+                self._try(lambda: self._vault.expire(time.time_ns() // 1000, self._held()))
             try:
                 taken = self._waiting.get(timeout=60)
             except queue.Empty:

@@ -23,6 +23,7 @@ from casemate.store.guards import ALIVE, GuardBook, Standing
 from casemate.store.keys import key_folder
 from casemate.workflows import config, exporting
 from casemate.workflows.analysis import Supervisor
+from casemate.workflows.collecting import held_since
 from casemate.workflows.keeping import Keeping
 from casemate.workflows.page import check_rules, now_us
 
@@ -150,7 +151,7 @@ def compose(
     )
     keeping = None
     if policy.capture.keep != "nothing":
-        keeping = Keeping(vault(policy, workspace, held))
+        keeping = Keeping(vault(policy, workspace, held), lambda: held_since(workspace))
     stands = shell or str(policy.upstream)
     composed = Composed(guard, sink, workspace, place, relay, keeping, stands)
     sink.append(guard.say("started", now_us()))
