@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 from casemate.errors import UsageError
-from casemate.guard.policy import GuardTable, PrincipalTable, RuleTable
+from casemate.guard.policy import GuardTable, PrincipalTable
 from casemate.records.make import make, new_id
 from casemate.records.order import Order, Scope
 from casemate.store.orders import OrderBook
@@ -172,38 +171,3 @@ def test_what_the_command_line_says_beats_the_file():
     assert (made.principal.claim, made.mode) == ("sub", "enforce")
     with pytest.raises(UsageError, match="who asks"):
         serve.changed(GuardTable(), principal="x-user")
-
-
-@pytest.mark.parametrize(
-    ("rule", "says"),
-    [
-        (RuleTable(when="no-such", action="block"), "no entry"),
-        (RuleTable(when="query-graph", action="block", for_="soon"), "length of time"),
-        (RuleTable(when="query-graph", action="decoy"), "not the model's own"),
-        (RuleTable(when="query-graph", action="block", scope="session"), "for a session"),
-        (RuleTable(when="query-graph", action="block", scope="cluster"), "for a cluster"),
-        (RuleTable(when="query-graph", action="block", scope="route"), "for a route"),
-    ],
-)
-def test_rules_are_held_to_the_catalog_before_anything_is_served(tmp_path, keys, rule, says):
-    from casemate.workflows.config import Config, Loaded
-
-    loaded = Loaded(config=Config(), root=tmp_path)
-    with pytest.raises(UsageError, match=says):
-        serve.compose(loaded, GuardTable(rule=(rule,)))
-
-
-def test_a_subject_is_erased(tmp_path, keys):
-    from casemate.guard import keys as guard_keys
-    from casemate.workflows.config import Config, Loaded
-    from casemate.workflows.job import open_workspace
-
-    loaded = Loaded(config=Config(), root=tmp_path)
-    with open_workspace(None, loaded) as workspace:
-        held = guard_keys.read(
-            os.environ, tmp_path / "keys" / "guard.key", workspace=workspace.folder
-        )
-        vault = serve.vault(GuardTable(), workspace, held)
-        vault.keep("0" * 32, "ann", "application/json", b"{}", at=time.time_ns() // 1000)
-    assert serve.erase(loaded, "ann") == 1
-    assert serve.erase(loaded, "ann") == 0

@@ -51,11 +51,11 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop."""
     from casemate.cli.terminal import printable
-    from casemate.workflows import config, serve
+    from casemate.workflows import composing, config, serve
 
     loaded = config.read(args.config)
     if args.erase is not None:
-        print(f"erased {serve.erase(loaded, args.erase, args.store)} payloads; events stay")
+        print(f"erased {composing.erase(loaded, args.erase, args.store)} payloads; events stay")
         return 0
     if args.learn_contract is not None:
         rows = serve.learn_contract(loaded, args.learn_contract)
