@@ -13,8 +13,9 @@ from casemate.catalog.loader import entries
 from tests.arch.house import TESTS, modules
 
 SHAPES_ONLY = {
-    "column", "detection", "event", "evidence", "exchange", "finding", "location", "order", "run",
-    "system", "target", "threat", "trial", "verdict",
+    "column", "detection", "edge", "event", "evidence", "exchange", "finding", "incident",
+    "location", "order", "run", "statement", "system", "target", "threat", "trial", "verdict",
+    "vulnerability",
 }  # fmt: skip
 """Records without behaviour; tests/records/test_codec.py sends each through JSON and back."""
 ELSEWHERE = {

@@ -98,7 +98,7 @@ class CaseBook:
         faults: list[str] = []
         previous: str | None = None
         for place, (number, digest, body) in enumerate(rows):
-            data = bytes(body)
+            data = body if isinstance(body, bytes) else str(body).encode()
             try:
                 one = decode(data)
             except StoreError:
