@@ -4,32 +4,61 @@ The logs are those of KServe's logger, two lines a request; the million is for b
 a run of the slow tests.
 """
 
+import contextlib
 import gzip
+import io
 import json
-import os
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NamedTuple
 
 import pytest
 
+from casemate.cli import main
 from tests.corpus.kserve_log import EXTRACTOR, write
 
-EXCHANGES = 6_000
+EXCHANGES = 3_000
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture(scope="module")
-def casemate(tmp_path_factory):
-    keys = tmp_path_factory.mktemp("keys")
+def keys(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("keys")
+        patch.setenv("CASEMATE_KEYS", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def casemate(keys):
+    """The command line in this process: to start a new one each time takes longer than the hunt."""
 
     def run(folder, *words):
-        done = subprocess.run(
-            [sys.executable, "-m", "casemate", *words],
-            cwd=folder,
-            env={**os.environ, "CASEMATE_KEYS": str(keys), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-        )
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.chdir(folder), redirect_stdout(out), redirect_stderr(err):
+            try:
+                code = main(list(words))
+            except SystemExit as left:  # argparse itself
+                code = int(str(left.code))
+        return Done(code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def process(keys):
+    """The same in a process of its own, as a user starts it."""
+
+    def run(folder, *words):
+        words = (sys.executable, "-m", "casemate", *words)
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
@@ -59,9 +88,9 @@ def theft(folder):
     return folder / "theft.jsonl", write(folder / "theft.jsonl", EXCHANGES, extractor=0.1)
 
 
-def test_the_hidden_extractor_is_named_with_its_first_query(casemate, folder, theft):
+def test_the_hidden_extractor_is_named_with_its_first_query(process, folder, theft):
     log, hidden = theft
-    (imported, code), (found, verdict_code) = hunted(casemate, folder, log)
+    (imported, code), (found, verdict_code) = hunted(process, folder, log)
     assert (imported["events"], imported["unknown"], code) == (EXCHANGES, 0, 0)
     assert (found["verdict"], verdict_code) == ("attack", 1)
     attacks = [one for one in found["detections"] if one["conclusion"] == "attack"]
@@ -135,10 +164,10 @@ def test_what_cannot_be_is_a_usage_error(casemate, folder):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_million_rows_within_five_minutes(casemate, folder):
+def test_a_million_rows_within_five_minutes(process, folder):
     hidden = write(folder / "million.jsonl", 500_000, extractor=0.01, users=3000, seed=8)
     begun = time.monotonic()
-    (imported, code), (found, verdict_code) = hunted(casemate, folder, folder / "million.jsonl")
+    (imported, code), (found, verdict_code) = hunted(process, folder, folder / "million.jsonl")
     took = time.monotonic() - begun
     assert (imported["records"], code) == (1_000_000, 0)
     assert (found["verdict"], verdict_code) == ("attack", 1)
