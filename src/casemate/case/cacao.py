@@ -130,10 +130,12 @@ def read(data: bytes) -> Document:
     lost = [key for key in left if _kind(workflow[key]) not in ("start", "end")]
     if lost:
         notes.append(f"{len(lost)} steps are never reached from its start; they come last")
+    odd = [key for key, step in workflow.items() if not isinstance(step, dict)]
+    notes += [f"{key[:80]} is no step" for key in odd[:10]]
     found = tuple(
         _step(key, workflow[key], notes)
         for key in (*keys, *left)
-        if _kind(workflow[key]) not in ("start", "end")
+        if key not in odd and _kind(workflow[key]) not in ("start", "end")
     )
     if not found:
         raise FormatError("a playbook whose workflow has no step to take")
