@@ -86,5 +86,36 @@ STEPS: tuple[tuple[str, ...], ...] = (
             version INTEGER NOT NULL,
             body BLOB NOT NULL
         )""",
+        """CREATE TABLE lineage_nodes (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            kind TEXT NOT NULL,
+            digest TEXT,
+            body BLOB NOT NULL
+        )""",
+        "CREATE INDEX lineage_nodes_of_a_kind ON lineage_nodes (kind)",
+        "CREATE INDEX lineage_nodes_by_digest ON lineage_nodes (digest) WHERE digest IS NOT NULL",
+        """CREATE TABLE lineage_names (
+            name TEXT NOT NULL,
+            node INTEGER NOT NULL REFERENCES lineage_nodes (number),
+            PRIMARY KEY (name, node)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE lineage_edges (
+            number INTEGER PRIMARY KEY,
+            source INTEGER NOT NULL REFERENCES lineage_nodes (number),
+            target INTEGER NOT NULL REFERENCES lineage_nodes (number),
+            relation TEXT NOT NULL,
+            confidence REAL NOT NULL,
+            body BLOB NOT NULL,
+            UNIQUE (source, target, relation)
+        )""",
+        "CREATE INDEX lineage_edges_into ON lineage_edges (target)",
+        "CREATE INDEX lineage_steps ON lineage_edges (confidence, source, target)",
+        "CREATE INDEX lineage_same ON lineage_edges (confidence) WHERE relation = 'same-as'",
+        """CREATE TABLE lineage_rows (
+            node INTEGER PRIMARY KEY REFERENCES lineage_nodes (number),
+            rows INTEGER NOT NULL,
+            blob TEXT NOT NULL
+        )""",
     ),
 )
