@@ -1,11 +1,11 @@
-"""The second half of the demo: the assessed model in service, guarded, attacked and watched.
+"""The second part of the demo: the assessed model in service, guarded, attacked and watched.
 
     python examples/guarded.py demo/digits
 
 MLServer serves the digit reader on loopback. Two guards stand before it, one that only observes
 and one that enforces the rules of casemate.toml; `casemate redteam` attacks through both beside
 simulated users, and its report says for each attack whether it was logged, by what it was detected
-and at which query, and what the mitigations bought.
+and at which query, and what the mitigations bought. Then the night of night.py goes on from there.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import night
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,7 +36,7 @@ SCOPE = """\
 version = 1
 name = "digit reader on loopback"
 approver = "you, by running the demo"
-hosts = ["127.0.0.1:{observe}", "127.0.0.1:{enforce}"]
+hosts = [{hosts}]
 not_before = {begin:%Y-%m-%dT%H:%M:%SZ}
 not_after = {end:%Y-%m-%dT%H:%M:%SZ}
 rate = 200
@@ -43,14 +45,14 @@ spend = 1000000
 
 
 def main(folder: Path, budget: int = 4800) -> int:
-    """Serve, guard, attack, report; return redteam's exit code, 3 where nothing is served."""
+    """Serve, guard, attack, respond; 0 or 1 where all went well, 3 where nothing is served."""
     if not MLSERVER.is_file():
         print("MLServer is not installed here (it needs Python 3.11 or 3.12): not served")
         return 3
     environment = {**os.environ, "CASEMATE_KEYS": str(folder.resolve().parent / "keys")}
-    ports = [_free() for _ in range(5)]
+    ports = [_free() for _ in range(6)]
     upstream, observe, enforce = ports[0], ports[3], ports[4]
-    with _served(folder, ports[:3]), _scope(folder, observe, enforce, environment):
+    with _served(folder, ports[:3]), _scope(folder, ports[3:], environment):
         guard = ("guard", "--upstream", f"http://127.0.0.1:{upstream}", "--admin", "none")
         with (
             _guard(folder, environment, observe, *guard),
@@ -66,8 +68,12 @@ def main(folder: Path, budget: int = 4800) -> int:
             ]  # fmt: skip
             for attack in ATTACKS:
                 words += ["--attack", attack]
-            code = _casemate(folder, environment, *words)
-    return code
+            code = casemate(folder, environment, *words)
+        # The same model once more, behind a guard that acts only when a person tells it to.
+        night.prepare(folder)
+        with _guard(folder, environment, ports[5], *guard, "--enforce", *night.PLACE):
+            closed = night.main(folder, environment, ports[5])
+    return code if code not in (0, 1) else closed
 
 
 @contextmanager
@@ -120,12 +126,11 @@ def _guard(folder: Path, environment: dict[str, str], port: int, *words: str) ->
 
 
 @contextmanager
-def _scope(folder: Path, observe: int, enforce: int, environment: dict[str, str]) -> Iterator[None]:
+def _scope(folder: Path, ports: list[int], environment: dict[str, str]) -> Iterator[None]:
     """Write a scope for these ports, sign it, and have casemate.toml trust the key."""
     now = datetime.now(UTC)
-    text = SCOPE.format(
-        observe=observe, enforce=enforce, begin=now - timedelta(minutes=1), end=now + timedelta(1)
-    )
+    hosts = ", ".join(f'"127.0.0.1:{port}"' for port in ports)
+    text = SCOPE.format(hosts=hosts, begin=now - timedelta(minutes=1), end=now + timedelta(1))
     (folder / "scope.toml").write_text(text)
     command = [sys.executable, "-m", "casemate", "redteam", "--sign", "scope.toml"]
     said = subprocess.run(
@@ -139,7 +144,8 @@ def _scope(folder: Path, observe: int, enforce: int, environment: dict[str, str]
     yield
 
 
-def _casemate(folder: Path, environment: dict[str, str], *words: str) -> int:
+def casemate(folder: Path, environment: dict[str, str], *words: str) -> int:
+    """Run the command line in a folder and return its exit code."""
     print(f"$ casemate {' '.join(words)}", flush=True)
     begun = time.monotonic()
     command = [sys.executable, "-m", "casemate", *words]

@@ -14,6 +14,9 @@ from casemate.records.severity import Severity
 from casemate.store.cases import CaseBook, line
 from casemate.store.workspace import Workspace
 
+TWICE = """UPDATE actions SET (body, digest) = (
+    SELECT body, digest FROM actions AS other WHERE other.number = 2
+) WHERE number = 3"""
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
@@ -77,11 +80,7 @@ def test_the_log_is_a_chain(book):
         ("UPDATE actions SET body = replace(body, '\"2\"', '\"9\"') WHERE number = 3", "changed"),
         ("DELETE FROM actions WHERE number = 3", "missing"),
         ("UPDATE actions SET body = x'00' WHERE number = 3", "no action"),
-        (
-            "UPDATE actions SET (body, digest) = (SELECT body, digest FROM actions AS two "
-            + "WHERE two.number = 2) WHERE number = 3",
-            "out of place",
-        ),
+        (TWICE, "out of place"),
     ],
 )
 def test_an_edited_log_says_which_line(workspace, book, statement, says):

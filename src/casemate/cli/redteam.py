@@ -61,6 +61,10 @@ def add_parser(verbs: Any) -> None:
         "--principal", metavar="header:NAME", help="how callers are told apart (casemate.toml's)"
     )
     parser.add_argument(
+        "--as", dest="account", metavar="NAME",
+        help="caller that the attacks go as (default: one of their own for each)",
+    )  # fmt: skip
+    parser.add_argument(
         "--telemetry", metavar="PLACE", help="the guard's events (default: the workspace's)"
     )
     parser.add_argument(
@@ -110,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
         users=max(0, args.users),
         seed=args.seed,
         watched=redteaming.watched_of(args.telemetry),
+        account=args.account,
     )
     signed = scope.check(args.scope, loaded.config.redteam.approvers)
     with (

@@ -89,6 +89,8 @@ class Plan(NamedTuple):
     seed: int = 0
     watched: Path | None = None
     """Workspace that holds the guard's detections, where it is not the exercise's own."""
+    account: str | None = None
+    """Caller that the attacks go as; None for one of their own each."""
 
 
 def black_box() -> tuple[str, ...]:
@@ -281,7 +283,7 @@ def _attacks(
     for number, attack in enumerate(plan.attacks):
         if progress:
             progress(attack, number, len(plan.attacks))
-        who = f"redteam-{job.run.id[-6:]}-{attack}"
+        who = plan.account or f"redteam-{job.run.id[-6:]}-{attack}"
         known = who if plan.principal else None  # without a header all callers are one
         begun = time.time_ns() // 1000
         try:

@@ -1,0 +1,67 @@
+"""The third part of the demo: an attack becomes a case, and the case a bundle that anyone verifies.
+
+The model is attacked as `mallory` through a guard that has no rules of its own. What the attack did
+is opened as a case, contained, attacked again, scored, handed over, closed and packed. The last
+command runs the bundle's own verifier on the Python of this machine, without casemate.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import guarded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLACE = ("--config", "night.toml", "--store", "night")
+"""A workspace of its own, and a configuration that leaves acting to people."""
+
+
+def prepare(folder: Path) -> None:
+    """Write night.toml: casemate.toml without its rules."""
+    tables = (folder / "casemate.toml").read_text().split("\n\n")
+    kept = [table for table in tables if not table.startswith("[[guard.rule]]")]
+    (folder / "night.toml").write_text("\n\n".join(kept))
+
+
+def main(folder: Path, environment: dict[str, str], port: int) -> int:
+    """Go through the night; return 0 where every step went as it should, else 1."""
+    uri = f"http+oip://127.0.0.1:{port}/v2/models/digits"
+    attack = [
+        "redteam", *PLACE, "--scope", "scope.toml", "--target", uri, "--as", "mallory",
+        "--attack", "evasion-square", "--budget", "1600", "--inputs", "8",
+    ]  # fmt: skip
+
+    def run(expected: tuple[int, ...], *words: str) -> bool:
+        return guarded.casemate(folder, environment, *words, *PLACE) in expected
+
+    print("\n== digits, the night of the incident", flush=True)
+    begun = guarded.casemate(folder, environment, *attack)
+    done = [
+        begun in (0, 1),
+        run((1,), "case", "open", "--from", "latest", "--copy", "now"),
+        run((0,), "case", "radius", "latest"),
+        run((0,), "case", "contain", "latest", "--action", "throttle", "--for", "1h"),
+    ]
+    print("the same attack again, on the contained endpoint:", flush=True)
+    done.append(guarded.casemate(folder, environment, *attack) in (0, 1, 3))
+    done += [
+        run((0,), "vuln", "add", "--from", "latest"),
+        run((0, 3), "case", "playbook", "latest", "--all"),
+        run((0,), "case", "handover", "latest"),
+        run((0,), "case", "undo", "latest", "--why", "the exercise is over"),
+        run((0,), "case", "close", "latest", "--why", "an exercise of our own red team"),
+        run((0,), "case", "bundle", "latest", "--output", "night-bundle"),
+        verified(folder / "night-bundle"),
+    ]
+    return 0 if all(done) else 1
+
+
+def verified(bundle: Path) -> bool:
+    """Run the bundle's own verifier, which needs nothing but Python."""
+    print("$ python -I -S night-bundle/verify_bundle.py night-bundle", flush=True)
+    command = [sys.executable, "-I", "-S", str(bundle / "verify_bundle.py"), str(bundle)]
+    return subprocess.run(command, check=False).returncode == 0
