@@ -28,13 +28,19 @@ def scores(threat: str, facts: Facts) -> tuple[Score, ...]:
 
 
 def from_vector(vector: str) -> Score:
-    """Return the score of somebody else's vector, of CVSS 4.0 or 3.1.
+    """Return the score of somebody else's vector, of CVSS 4.0, 3.1 or 3.0.
+
+    Version 3.0 is scored as 3.1, whose base metrics are the same.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is none of them.
     """
     because = ("as published",)
-    return _four(vector, because) if vector.startswith(cvss4.PREFIX) else _three(vector, because)
+    if vector.startswith(cvss4.PREFIX):
+        return _four(vector, because)
+    if vector.startswith("CVSS:3.0/"):
+        return _three(cvss3.PREFIX + vector[8:], ("as published, in version 3.0",))
+    return _three(vector, because)
 
 
 def _four(vector: str, because: tuple[str, ...]) -> Score:
