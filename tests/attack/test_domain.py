@@ -96,7 +96,7 @@ def _fields(column):
     return {name: getattr(column, name) for name in column.__struct_fields__}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tables())
 def test_every_projected_row_obeys_every_constraint(table):
     columns, x, origin = table

@@ -116,7 +116,7 @@ class Stumps:
         return np.stack([0.5 - votes / 2, 0.5 + votes / 2], axis=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(table=tables(), seed=st.integers(0, 99), scores=st.booleans(), budget=st.integers(1, 60))
 def test_every_row_ever_sent_is_legal_and_within_budget(table, seed, scores, budget):
     columns, _, origin = table

@@ -192,8 +192,8 @@ def test_array_bytes_that_are_opcodes_are_read_as_such_too():
 
 BOMBS = {
     "marks": b"(" * 100_000,
-    "constants": b"N" * 800_000,
-    "nested tuples": b"N" + b"\x85" * 300_000,
+    "constants": b"N" * 400_000,
+    "nested tuples": b"N" + b"\x85" * 150_000,
     "doubling": b"N" + b"2\x86" * 50_000 + b".",
     "wide tuples": (b"(" + b"N" * 1000 + b"t") * 400,
     "results of results": b"ca\nb\n" + b")R" * 100_000,

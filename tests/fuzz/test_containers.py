@@ -1,6 +1,6 @@
 """Mutations of every container: the walk returns and accounts for every byte.
 
-`CASEMATE_FUZZ` is the number of mutations over all readers, 100,000 when it is not set. The seed is
+`CASEMATE_FUZZ` is the number of mutations over all readers, 20,000 when it is not set. The seed is
 fixed; a failure names the sample and the number of the mutation, from which the bytes follow.
 """
 
@@ -27,7 +27,7 @@ from casemate.scan.walk import Walk
 from tests.corpus.inert import HARMLESS, PROTOCOL_0, PROTOCOL_4
 from tests.corpus.samples import container_samples
 
-MUTATIONS = int(os.environ.get("CASEMATE_FUZZ", "100000"))
+MUTATIONS = int(os.environ.get("CASEMATE_FUZZ", "20000"))
 LARGEST = 6000
 SECONDS = 20.0
 """CPU for one mutation of a few kilobytes, on a machine that does other things."""

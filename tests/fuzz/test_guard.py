@@ -1,6 +1,6 @@
 """Mutations of what callers and upstreams say: the guard reads, or serves and says that it did not.
 
-The number of mutations is `CASEMATE_FUZZ`, 100,000 when it is not set; the seed is fixed, and a
+The number of mutations is `CASEMATE_FUZZ`, 30,000 when it is not set; the seed is fixed, and a
 failure prints the body that made it.
 """
 

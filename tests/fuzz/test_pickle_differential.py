@@ -2,7 +2,7 @@
 
 Each stream is read three times: by our machine, by the C unpickler and by the Python one. The two
 real ones get a `find_class` that hands out inert recorders: nothing is imported, nothing runs.
-`CASEMATE_FUZZ` sets the number of streams; 20,000 is the default, a million were run once.
+`CASEMATE_FUZZ` sets the number of streams; 8,000 is the default, a million were run once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from casemate.records.target import Target
 from casemate.scan.pickle_uses import grade
 from casemate.scan.pickles import judge
 
-STREAMS = int(os.environ.get("CASEMATE_FUZZ", "20000"))
+STREAMS = int(os.environ.get("CASEMATE_FUZZ", "8000"))
 PARTS = 4
 TARGET = make(Target, kind="artifact", uri="fuzz.pkl")
 PASSES = ("class", "state", "function", "reference")

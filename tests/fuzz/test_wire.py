@@ -1,6 +1,6 @@
 """Mutations of what servers say: a decoder returns, or raises FormatError, and nothing else.
 
-The number of mutations is `CASEMATE_FUZZ`, 100,000 when it is not set; the seed is fixed, and a
+The number of mutations is `CASEMATE_FUZZ`, 30,000 when it is not set; the seed is fixed, and a
 failure prints the body that made it.
 """
 
@@ -32,7 +32,7 @@ from casemate.targets.wire.tensor import Answer, Message, Metadata, Spec, Tensor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MUTATIONS = int(os.environ.get("CASEMATE_FUZZ", "100000"))
+MUTATIONS = int(os.environ.get("CASEMATE_FUZZ", "30000"))
 P = np.array([[0.25, 0.75], [0.5, 0.5]])
 ALL = [
     Tensor("p", P, "FP64"),

@@ -109,7 +109,7 @@ bodies = st.one_of(
 paths = st.sampled_from([INFER, "/echo?a=1", "/v1/models/m:predict", "/invocations", "//v2/x/../y"])
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(body=bodies, said=headers, path=paths)
 def test_observing_changes_no_byte(twins, body, said, path):
     bare, guarded = twins

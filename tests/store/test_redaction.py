@@ -112,7 +112,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(values, values)
 def test_wherever_a_named_member_stands_its_value_is_gone(around, secret):
     body = {"deep": [around, {"income": [secret, SECRET]}]}

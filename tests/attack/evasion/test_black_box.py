@@ -73,8 +73,7 @@ def test_a_table_stays_legal(ident, legal):
     assert np.isin(sent[:, 2], data.x[:, 2]).all()
 
 
-@each
-@pytest.mark.parametrize("batch", [1, None])
+@pytest.mark.parametrize(("ident", "batch"), [*((ident, None) for ident in NEW), (NEW[0], 1)])
 def test_a_seed_repeats_a_run_and_success_is_measured_again(ident, batch):
     whole = linear((1, 8, 8), 3, scale=0.3)
     data = near_boundary(whole, 10, spread=0.1)

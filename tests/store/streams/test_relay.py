@@ -154,10 +154,10 @@ def test_events_that_others_overtook_are_yielded_once(guards):
             read[one.writer] = max(one.sequence, read.get(one.writer, -1))
             found.append(one.sequence)
 
-    for first, last in ((4, 8), (0, 4), (2, 6), (8, 9)):
+    for first, last, count in ((4, 8, 4), (0, 4, 8), (2, 6, 8), (8, 9, 9)):
         stream.append(events(ANA, first, last))
         assert stream.flush()
-        until(lambda: turn() or len(found) >= 9, 1.0)
+        assert until(lambda count=count: turn() or len(found) >= count)
     assert found == [4, 5, 6, 7, 0, 1, 2, 3, 8]
 
 

@@ -61,7 +61,7 @@ made = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(made, min_size=1, max_size=6))
 def test_every_form_says_the_same(sent):
     packed = [pack(one) for one in sent]

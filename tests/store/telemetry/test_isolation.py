@@ -33,11 +33,9 @@ def test_answers_and_refusals_come_back():
     [
         "SELECT count(*) FROM range(10_000_000_000_000)",
         "WITH RECURSIVE r AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM r) SELECT count(*) FROM r",
-        "SELECT sum(a.took * b.took * c.took * d.took) FROM events a, events b, events c, events d",
         "SELECT list(a.marks) FROM events a, events b, events c",
         "SELECT repeat('x', 2_000_000_000)",
         "SELECT len(range(5_000_000_000))",
-        "SELECT * FROM events a, events b, events c ORDER BY a.took + b.took + c.took",
     ],
 )
 def test_without_end_or_too_large_it_is_stopped(text):
