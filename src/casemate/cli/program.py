@@ -16,6 +16,7 @@ from casemate.cli import (
     attack,
     case,
     ci,
+    console,
     detect,
     explain,
     gate,
@@ -52,6 +53,7 @@ VERBS = (
     rules,
     redteam,
     case,
+    console,
     verify,
     vuln,
 )

@@ -111,6 +111,19 @@ def examples(
     return [_row(one, flat[i], changed[i], names) for one, i in zip(shown, places, strict=True)]
 
 
+def picture(image: Array) -> str:
+    """Return an image of any layout and range as the data URI of a PNG, small enough to embed.
+
+    Args:
+        image: (height, width), (height, width, channels) or (channels, height, width).
+    """
+    import numpy as np
+
+    # Hostile values: no bound is taken from what is not finite.
+    known = np.where(np.isfinite(image), image, 0.0)
+    return _png(_upright(known), *_range(known))
+
+
 def _arrays(data: bytes) -> tuple[Any, Array, Array]:
     if importlib.util.find_spec("numpy") is None:
         raise MissingExtra("attack", for_="showing adversarial inputs")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from casemate.errors import UsageError
+from casemate.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,6 +117,41 @@ class Tokens:
             for kid, alg, key in self._public
             if alg == head.alg and (head.kid is None or kid is None or kid == head.kid)
         )
+
+
+def signed_claims(token: str, keys: bytes, now: float) -> dict[str, Any]:
+    """Return the claims of a token that one of the public keys signed and whose time it is.
+
+    Args:
+        token: A JSON Web Token.
+        keys: A JSON Web Key Set.
+        now: Seconds since the epoch.
+
+    Raises:
+        FormatError: Not a token, no such key, a wrong signature, or out of its time.
+    """
+    parts = token.strip().split(".")
+    if len(parts) != 3 or len(token) > _LONGEST:
+        raise FormatError("not a JSON Web Token")
+    try:
+        head = msgspec.json.decode(_decode(parts[0]), type=_Head)
+        claims = msgspec.json.decode(_decode(parts[1]), type=dict[str, Any])
+        signature = _decode(parts[2])
+        found = msgspec.json.decode(keys, type=_KeySet)
+        public = [made for key in found.keys if (made := _public_key(key)) is not None]
+    except (ValueError, RecursionError) as error:
+        raise FormatError("a token or a key set that cannot be read") from error
+    signed = token.strip().rpartition(".")[0].encode("ascii", "replace")
+    good = head.crit is None and any(
+        _verify(key, alg, signed, signature)
+        for kid, alg, key in public
+        if alg == head.alg and (head.kid is None or kid is None or kid == head.kid)
+    )
+    if not good:
+        raise FormatError("a token that none of the keys has signed")
+    if not _timely(claims, now):
+        raise FormatError("a token out of its time")
+    return claims
 
 
 def _timely(claims: dict[str, Any], now: float) -> bool:

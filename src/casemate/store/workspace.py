@@ -147,6 +147,16 @@ class Workspace:
             ).fetchall()
         return [record for (body,) in rows if isinstance(record := decode(body), kind)]
 
+    def newest(self, kind: type[T], most: int) -> list[T]:
+        """Return the records of one type kept last, of whatever run, the newest first."""
+        name = str(kind.__struct_config__.tag).partition("/")[0]
+        with self.reading() as database:
+            rows = database.execute(
+                "SELECT body FROM records WHERE schema LIKE ? ORDER BY number DESC LIMIT ?",
+                (f"{name}/%", most),
+            ).fetchall()
+        return [record for (body,) in rows if isinstance(record := decode(body), kind)]
+
     def put_blob(self, data: bytes) -> str:
         """Keep a payload beside the database and return its `sha256:` digest."""
         return self._blobs.put(data)

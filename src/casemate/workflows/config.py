@@ -100,6 +100,38 @@ class RedteamTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Public keys, `ed25519:` and base64, as `casemate redteam --sign` prints them."""
 
 
+class OidcTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[console.oidc]`: people sign in to the console with an identity provider."""
+
+    issuer: str
+    """`https://login.example.com/realms/ops`; discovery is looked up below it."""
+    client: str
+    """Id of the console as the provider knows it."""
+    secret_env: str | None = None
+    """Environment variable with the client's secret; None for a public client."""
+    claim: str = "groups"
+    """Claim of the ID token that says what somebody may do."""
+    roles: dict[str, Literal["viewer", "responder", "admin"]] = {}
+    """Role by value of that claim; who has none of them is not let in."""
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+
+
+class ConsoleTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[console]`: who may use the web console, and where it answers."""
+
+    listen: str = "127.0.0.1:0"
+    """`host:port`; port 0 takes a free one."""
+    url: str | None = None
+    """How browsers reach it, where that is not where it listens: `https://console.example`."""
+    tokens: str | None = None
+    """File with the digests of the tokens that let people in."""
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    behind_tls_proxy: bool = False
+    """Whether a proxy of ours ends TLS before it and sets X-Forwarded-For."""
+    oidc: OidcTable | None = None
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole casemate.toml."""
 
@@ -112,6 +144,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     guard: GuardTable = GuardTable()
     notify: NotifyTable = NotifyTable()
     redteam: RedteamTable = RedteamTable()
+    console: ConsoleTable = ConsoleTable()
     column: tuple[Column, ...] = ()
     component: tuple[Component, ...] = ()
     flow: tuple[Flow, ...] = ()
@@ -229,6 +262,8 @@ def _fields(table: str) -> tuple[str, ...]:
         "guard.export": ExportTable,
         "notify": NotifyTable,
         "redteam": RedteamTable,
+        "console": ConsoleTable,
+        "console.oidc": OidcTable,
         "notify.channel": ChannelTable,
         "notify.mute": MuteTable,
         "column": Column,

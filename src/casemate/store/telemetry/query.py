@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from casemate.store.telemetry.columns import COLUMNS, SEQUENCE, WRITER, Row, event, rows, table
+from casemate.store.telemetry.columns import AT, COLUMNS, SEQUENCE, WRITER, Row, event, rows, table
 from casemate.store.telemetry.isolation import query
 from casemate.store.telemetry.journals import WriterJournal, with_gaps, writers
 from casemate.store.telemetry.leaves import Leaves, Segment
 from casemate.store.telemetry.segment import read_rows
+from casemate.store.telemetry.sink import Filter
 from casemate.store.telemetry.sql import Sandbox, answer
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from casemate.records.event import Event
-    from casemate.store.telemetry.sink import Filter
 
 _BATCH = 16_384
 
@@ -85,20 +85,39 @@ class Telemetry:
                 if this[SEQUENCE] > position.get(journal.writer, -1):
                     yield event(this)
 
+    def newest(self) -> int | None:
+        """Return `at` of the newest event, None where there are none."""
+        times = [one.ended for one in self._leaves.segments() if one.events]
+        times += [this[AT] for this in self._unsealed()]
+        return max(times, default=None)
+
     def sql(
-        self, text: str, parameters: Sequence[Any] = ()
+        self,
+        text: str,
+        parameters: Sequence[Any] = (),
+        *,
+        since: int | None = None,
+        until: int | None = None,
     ) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run one read-only query over the table `events`; return column names and rows.
 
         The columns are the fields of Event with those of Measures among them, and besides them
         `id` (`<writer>:<sequence>`) and `time` (`at` as a timestamp, UTC).
 
+        Args:
+            text: One SELECT.
+            parameters: For its question marks.
+            since: Leaves out segments that end before, in microseconds since the epoch; the query
+                itself must still ask for the time it wants.
+            until: Likewise those that begin then or later.
+
         Raises:
             UsageError: Not a query, or one that would write, reach beyond the events, or take
                 more time, memory or rows than it may.
         """
         unsealed = table(list(self._unsealed()))
-        files = [str(self._leaves.path(segment)) for segment in self._leaves.segments()]
+        wanted = Filter(since=since, until=until)
+        files = [str(self._leaves.path(s)) for s in self._leaves.segments() if _may_hold(s, wanted)]
         if self._isolated:
             return self._ask(files, unsealed, text, parameters)
         return answer(self._sandbox.table(files, unsealed, text, parameters))

@@ -1,0 +1,276 @@
+"""What a responder can do from the pages: each act is one workflow, by name, with its own role.
+
+All of it goes on the case's custody log by the workflow, and on the console's trail here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from casemate.errors import CasemateError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from casemate.console.desk import Desk
+    from casemate.console.people import Person, Role
+
+    Run = Callable[[Desk, Person, Mapping[str, str]], "Outcome"]
+
+_WAIT = 5.0
+"""Seconds a page waits for work that may take longer."""
+_GUARDS = 3.0
+"""Seconds a page waits for guards to obey; it shows afterwards which of them do."""
+
+
+class Outcome(NamedTuple):
+    """What an act came to."""
+
+    words: str
+    to: str
+    """The page to go on with."""
+    data: Any = None
+    """For programs."""
+    tone: str = "pass"
+
+
+class Act(NamedTuple):
+    """One thing that can be done."""
+
+    run: Run
+    role: Role = "responder"
+    template: str | None = None
+    """For an act that asks before it does anything: the page that asks."""
+
+
+def open_case(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Open a case from a detection."""
+    from casemate.workflows import cases
+
+    source = _needed(given, "from", "which detection?")
+    done = desk.jobs.start(
+        f"open {source}",
+        lambda: cases.open_case(desk.loaded, desk.workspace, [source], by=person.name),
+        wait=_WAIT,
+    )
+    if done is None:
+        words = "The case is being opened: the evidence is frozen first, then it is triaged."
+        return Outcome(words, "/cases", {"state": "opening"}, "unsure")
+    if done.error is not None:
+        raise done.error
+    case = done.result
+    return Outcome(f"{case.id} is open and yours.", _place(case.id), case)
+
+
+def take(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Give a case to whoever asks, or to somebody else."""
+    from casemate.workflows import cases
+
+    owner = given.get("owner", "").strip() or person.name
+    case = cases.assign(
+        desk.workspace, given["case"], owner, by=person.name, version=_version(given)
+    )
+    return Outcome(f"{case.id} is now {owner}'s.", _place(case.id), case)
+
+
+def note(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Put a remark on the log."""
+    from casemate.workflows import cases
+
+    case = cases.note(desk.workspace, given["case"], given.get("text", ""), by=person.name)
+    return Outcome("Noted.", _place(case.id, "log"), case)
+
+
+def tell(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Keep what is known that no record shows."""
+    from casemate.workflows import cases
+
+    name = _needed(given, "name", "which fact?")
+    value = _needed(given, "value", "what is the answer?")
+    case = cases.tell(desk.workspace, given["case"], {name: fact(value)}, by=person.name)
+    return Outcome(f"Kept: {name} = {value}.", _place(case.id, "clocks"), case)
+
+
+def retype(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Handle the case as another type."""
+    from casemate.workflows import cases
+
+    threat = _needed(given, "threat", "which type?")
+    case = cases.retype(desk.workspace, given["case"], threat, by=person.name)
+    return Outcome(f"Handled as {threat} from now on.", _place(case.id, "playbook"), case)
+
+
+def preview(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Show what a containment would do; nothing is done."""
+    from casemate.workflows import containing
+
+    seen = containing.preview(
+        desk.loaded, desk.workspace, given["case"], **_containment(person, given)
+    )
+    return Outcome("", _place(given["case"], "contain"), seen)
+
+
+def contain(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Give the orders of a containment."""
+    from casemate.workflows import containing
+
+    made = containing.contain(
+        desk.loaded, desk.workspace, given["case"], **_containment(person, given),
+        emergency=given.get("emergency") in ("true", "on"), version=_version(given), wait=_GUARDS,
+    )  # fmt: skip
+    place = _place(made.incident.id, "contain")
+    if not made.preview.orders:
+        return Outcome("On record. Somebody must do it by hand.", place, made, "unsure")
+    if made.waiting or not made.obeyed:
+        words = "The orders are given; not every guard has said yet that it obeys."
+        return Outcome(words, place, made, "unsure")
+    return Outcome(f"Contained: {len(made.obeyed)} guards obey.", place, made)
+
+
+def undo(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """End a containment."""
+    from casemate.workflows import containing
+
+    made = containing.undo(
+        desk.loaded, desk.workspace, given["case"], given.get("order") or None, by=person.name,
+        why=_needed(given, "why", "why is it undone?"), wait=_GUARDS,
+    )  # fmt: skip
+    return Outcome("Undone.", _place(made.incident.id, "contain"), made)
+
+
+def collect(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Copy what was only frozen."""
+    from casemate.store.cases import CaseBook
+    from casemate.workflows import collecting
+
+    case = CaseBook(desk.workspace).get(given["case"])
+    done = desk.jobs.start(
+        f"collect {case.id}",
+        lambda: collecting.collect(desk.loaded, desk.workspace, case, by=person.name),
+        wait=_WAIT,
+    )
+    if done is not None and done.error is not None:
+        raise done.error
+    words = "Copying goes on; this page changes when it is done." if done is None else "Copied."
+    return Outcome(words, _place(case.id, "evidence"))
+
+
+def close(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Close a case."""
+    from casemate.workflows import cases
+
+    why = _needed(given, "why", "why is it closed?")
+    case = cases.close(desk.workspace, given["case"], why, by=person.name, version=_version(given))
+    return Outcome(f"{case.id} is closed.", _place(case.id), case)
+
+
+def reopen(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Open a closed case again."""
+    from casemate.workflows import cases
+
+    why = _needed(given, "why", "why is it opened again?")
+    case = cases.reopen(desk.workspace, given["case"], why, by=person.name)
+    return Outcome(f"{case.id} is open again.", _place(case.id), case)
+
+
+def verify(desk: Desk, _: Person, __: Mapping[str, str]) -> Outcome:
+    """Check the record against its signed log, in the background."""
+    from casemate.workflows import verifying
+
+    place = desk.workspace.folder
+    done = desk.jobs.start(
+        "verify",
+        lambda: verifying.verify_telemetry(place, witness=verifying.witness_of(place)),
+        wait=_WAIT,
+    )
+    if done is None:
+        return Outcome("The record is being verified.", "/guard#verify", None, "unsure")
+    if done.error is not None:
+        raise done.error
+    return Outcome(f"The record is {done.result.answer}.", "/guard#verify", done.result)
+
+
+def end(desk: Desk, _: Person, given: Mapping[str, str]) -> Outcome:
+    """End all sessions of somebody."""
+    name = _needed(given, "name", "whose sessions?")
+    ended = desk.sessions.close_all(name)
+    return Outcome(f"{ended} sessions of {name} ended.", "/trail", {"ended": ended})
+
+
+ACTS: Mapping[str, Act] = {
+    "/open-case": Act(open_case),
+    "/cases/{case}/take": Act(take),
+    "/cases/{case}/note": Act(note),
+    "/cases/{case}/tell": Act(tell),
+    "/cases/{case}/retype": Act(retype),
+    "/cases/{case}/preview": Act(preview, template="confirm.html"),
+    "/cases/{case}/contain": Act(contain),
+    "/cases/{case}/undo": Act(undo),
+    "/cases/{case}/collect": Act(collect),
+    "/cases/{case}/close": Act(close),
+    "/cases/{case}/reopen": Act(reopen),
+    "/verify": Act(verify),
+    "/end-sessions": Act(end, "admin"),
+}
+"""By path; the JSON API has the same under /api."""
+
+
+def fact(text: str) -> str | int | float | bool:
+    """Return what a person wrote as what it says: yes and no, a number, or text."""
+    word = text.strip()
+    if word.lower() in ("yes", "true", "no", "false"):
+        return word.lower() in ("yes", "true")
+    for kind in (int, float):
+        try:
+            value = kind(word)
+        except ValueError:
+            continue
+        if abs(value) < 1e15:
+            return value
+    return word[:2000]
+
+
+def _containment(person: Person, given: Mapping[str, str]) -> dict[str, Any]:
+    settings = {}
+    for name, value in given.items():
+        if name.startswith("set-") and value.strip():
+            settings[name.removeprefix("set-").replace("-", "_")] = fact(value)
+    reach = given.get("reach") or "suspects"
+    if reach not in ("suspects", "model", "everybody"):
+        raise UsageError(f"there is no reach '{reach}'", hint="suspects, model or everybody")
+    names = [one.strip() for one in given.get("principals", "").splitlines() if one.strip()]
+    return {
+        "action": _needed(given, "action", "which containment?"),
+        "for_": given.get("for", "").strip() or "4h",
+        "reach": reach,
+        "principals": names,
+        "settings": settings,
+        "approver": given.get("approver", "").strip() or None,
+        "by": person.name,
+    }
+
+
+def _version(given: Mapping[str, str]) -> int | None:
+    version = given.get("version", "")
+    return int(version) if version.isdecimal() and len(version) < 10 else None
+
+
+def _needed(given: Mapping[str, str], name: str, question: str) -> str:
+    value = given.get(name, "").strip()
+    if not value:
+        raise UsageError(question, hint=f"the field '{name}' is empty")
+    return value
+
+
+def _place(case: str, part: str = "") -> str:
+    return f"/cases/{case}" + (f"#{part}" if part else "")
+
+
+def status_of(error: CasemateError) -> int:
+    """Return the HTTP status of what went wrong."""
+    if isinstance(error, UsageError):
+        text = str(error)
+        if text.startswith("there is no case"):
+            return 404
+        return 409 if "changed in the meantime" in text else 400
+    return 503

@@ -1,0 +1,112 @@
+"""Pages out of templates: everything is escaped, and what browsers cannot show is made visible."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jinja2
+
+from casemate.export import page, wording
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HERE = Path(__file__).parent
+_KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+
+
+class File(NamedTuple):
+    """A file that is served as it is."""
+
+    body: bytes
+    media_type: str
+    mark: str
+    """Changes with the content."""
+
+
+def files() -> Mapping[str, File]:
+    """Return what lies under /static, by name."""
+    templates = HERE / "templates"
+    style = (Path(page.__file__).parent / "templates" / "report.css").read_bytes()
+    found = {
+        "console.css": style + (templates / "console.css").read_bytes(),
+        "console.js": (templates / "console.js").read_bytes(),
+        "htmx.js": (HERE / "vendor" / "htmx-2.0.10.min.js").read_bytes(),
+    }
+    return {
+        name: File(body, _KINDS[Path(name).suffix], hashlib.sha256(body).hexdigest()[:16])
+        for name, body in found.items()
+    }
+
+
+class Pages:
+    """Writes pages."""
+
+    def __init__(self, static: Mapping[str, File]) -> None:
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            finalize=_finalize,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        from casemate.console.drawing import plot
+
+        self._templates.globals.update(
+            plot=plot,
+            static={name: f"/static/{name}?v={one.mark}" for name, one in static.items()},
+            words=wording,
+        )
+        self._templates.filters.update(
+            when=when, clock=clock, iso=iso, length=len, share=wording.percent,
+            number=wording.number, shorten=wording.shorten, span=span,
+        )  # fmt: skip
+
+    def write(self, name: str, values: Mapping[str, Any]) -> bytes:
+        """Return a page as bytes; what UTF-8 cannot carry is escaped."""
+        text = self._templates.get_template(name).render(**values)
+        return text.encode("utf-8", "backslashreplace")
+
+
+def _finalize(value: object) -> object:
+    return wording.clean(value) if type(value) is str else value
+
+
+def _moment(at: int | datetime) -> datetime:
+    if isinstance(at, datetime):
+        return at.astimezone(UTC)
+    try:
+        return datetime.fromtimestamp(at / 1e6, UTC)
+    except (OverflowError, OSError, ValueError):
+        return datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def when(at: int | datetime) -> str:
+    """Return a time as `2026-11-21 03:12:05 UTC`."""
+    return _moment(at).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def clock(at: int | datetime) -> str:
+    """Return a time of day as `03:12`."""
+    return _moment(at).strftime("%H:%M")
+
+
+def iso(at: int | datetime) -> str:
+    """Return a time as browsers read it."""
+    return _moment(at).isoformat(timespec="seconds")
+
+
+def span(microseconds: int) -> str:
+    """Return a stretch of time in the largest fitting unit: `5 s`, `3 min`, `2 h`, `4 days`."""
+    seconds = max(0, microseconds) / 1e6
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / 86400:.0f} days"
