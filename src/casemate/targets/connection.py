@@ -80,7 +80,7 @@ class Connection:
             **headers,
         }
         self._transport = httpx.HTTPTransport(
-            verify=_trust(address, ca_file),
+            verify=trust(address, ca_file),
             trust_env=False,
             limits=httpx.Limits(
                 max_connections=connections,
@@ -131,10 +131,12 @@ class Connection:
         if 300 <= status < 400:
             raise TargetError(
                 f"the endpoint redirects ({status}) and is not followed",
-                hint=f"name the other address if it is yours: {_plain(_place(message))}",
+                hint=f"name the other address if it is yours: {one_line(_place(message))}",
             )
         if not 200 <= status < 300:
-            said = redact(_plain(message.body[:_EXCERPT].decode("utf-8", "replace")), self._secrets)
+            said = redact(
+                one_line(message.body[:_EXCERPT].decode("utf-8", "replace")), self._secrets
+            )
             failure = Refused if status in _REFUSALS else TargetError
             raise failure(
                 f"the endpoint answered {status}{': ' if said else ''}{said}",
@@ -143,7 +145,7 @@ class Connection:
         kind = message.content_type
         if kind.startswith(("text/html", "text/xml", "image/", "video/", "audio/")):
             raise TargetError(
-                f"the endpoint answered {_plain(kind)[:40]}, not predictions",
+                f"the endpoint answered {one_line(kind)[:40]}, not predictions",
                 hint="a login page or a proxy may be in the way",
             )
         return message
@@ -180,9 +182,9 @@ class Connection:
                     f"the certificate of {self.address.host} is not trusted",
                     hint="set CASEMATE_CA_FILE to the authority's PEM file",
                 ) from error
-            return Later(f"cannot be reached: {_plain(str(error))[:_EXCERPT]}")
+            return Later(f"cannot be reached: {one_line(str(error))[:_EXCERPT]}")
         except httpx.TransportError as error:
-            return Later(f"broke off: {_plain(str(error))[:_EXCERPT] or type(error).__name__}")
+            return Later(f"broke off: {one_line(str(error))[:_EXCERPT] or type(error).__name__}")
         said = {name: value for name, value in response.headers.items() if name in _KEPT}
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         plain = _decompress(raw, response.headers.get("content-encoding", ""))
@@ -226,7 +228,7 @@ def _decompress(body: bytes, encoding: str) -> bytes:
     if kind in ("", "identity"):
         return body
     if kind not in ("gzip", "x-gzip", "deflate"):
-        raise TargetError(f"the endpoint answered in the encoding {_plain(kind)[:20]}")
+        raise TargetError(f"the endpoint answered in the encoding {one_line(kind)[:20]}")
     reader = zlib.decompressobj(47)
     try:
         plain = reader.decompress(body, MAX_ANSWER + 1)
@@ -243,7 +245,8 @@ def _too_large() -> str:
     return f"the endpoint's answer is larger than {MAX_ANSWER >> 20} MiB; a smaller batch may help"
 
 
-def _trust(address: Address, ca_file: str | None) -> ssl.SSLContext | bool:
+def trust(address: Address, ca_file: str | None) -> ssl.SSLContext | bool:
+    """Return whom to trust: the authorities in `ca_file`, or the public ones."""
     if ca_file is None or not address.secure:
         return True
     try:
@@ -257,7 +260,7 @@ def _place(message: Message) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}" if parts.hostname else parts.path
 
 
-def _plain(text: str) -> str:
+def one_line(text: str) -> str:
     """Return one printable line: what a server says must not steer a terminal."""
     line = " ".join(text.split())
     return "".join(character if character.isprintable() else "?" for character in line)
