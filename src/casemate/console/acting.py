@@ -83,11 +83,14 @@ def note(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
 
 def tell(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
     """Keep what is known that no record shows."""
+    from datetime import UTC, datetime
+
     from casemate.workflows import cases
 
     name = _needed(given, "name", "which fact?")
     value = _needed(given, "value", "what is the answer?")
-    case = cases.tell(desk.workspace, given["case"], {name: fact(value)}, by=person.name)
+    said = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}" if value == "now" else fact(value)
+    case = cases.tell(desk.workspace, given["case"], {name: said}, by=person.name)
     return Outcome(f"Kept: {name} = {value}.", _place(case.id, "clocks"), case)
 
 
@@ -155,6 +158,90 @@ def collect(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
     return Outcome(words, _place(case.id, "evidence"))
 
 
+def step(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Take a step of the playbook: check it, answer it, or skip it with a reason."""
+    from casemate.workflows import playbooks
+
+    words, as_ = given.get("words", "").strip(), given.get("as", "")
+    every = given.get("every") == "true"
+    which = given.get("step") or None
+    if as_ and not words:
+        raise UsageError("what was found?", hint="the field 'words' is empty")
+
+    def take() -> Any:
+        return playbooks.playbook(
+            desk.loaded, desk.workspace, given["case"], by=person.name, step=which, every=every,
+            answer=words if as_ == "answer" else None, skip=words if as_ == "skip" else None,
+        )  # fmt: skip
+
+    done = desk.jobs.start(f"step {given['case']} {which or every}", take, wait=_WAIT)
+    if done is None:
+        return Outcome(
+            "The check is being made.", _place(given["case"], "playbook"), None, "unsure"
+        )
+    if done.error is not None:
+        raise done.error
+    made = done.result
+    found = [f"{one}: {made.steps[one].state}" for one in made.ran if one in made.steps]
+    tone = "pass" if all(one.endswith((": done", ": skipped")) for one in found) else "unsure"
+    place = f"step-{made.ran[0]}" if len(made.ran) == 1 else "playbook"
+    return Outcome(
+        "; ".join(found) or "Nothing is left to do.", _place(made.case.id, place), made, tone
+    )
+
+
+def paper(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Write a paper from the record."""
+    from casemate.workflows import papers
+
+    kind = _needed(given, "kind", "which paper?")
+    path = papers.write_paper(desk.loaded, desk.workspace, given["case"], kind, by=person.name)
+    return Outcome(f"Written: {path.name}.", _place(given["case"], "papers"), {"name": path.name})
+
+
+def track(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Keep track of the weakness behind a case."""
+    from casemate.workflows import vulnerabilities
+
+    made = vulnerabilities.add(
+        desk.loaded, desk.workspace, by=person.name, from_=given["case"],
+        threat=given.get("threat") or None, title=given.get("title") or None,
+    )  # fmt: skip
+    known = "" if made.new else ", which was known already"
+    words = f"Tracked as {made.vulnerability.id}{known}."
+    return Outcome(words, _place(given["case"], "exposure"), made.vulnerability)
+
+
+def bundle(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Pack a bundle beside the case's evidence."""
+    from datetime import UTC, datetime
+
+    from casemate.store.cases import CaseBook
+    from casemate.workflows import bundling
+
+    case = CaseBook(desk.workspace).get(given["case"])
+    redact = [one.strip() for one in given.get("redact", "").split(",") if one.strip()]
+    out = desk.workspace.folder / "bundles" / f"{case.id}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    out.parent.mkdir(mode=0o700, exist_ok=True)
+    done = desk.jobs.start(
+        f"bundle {case.id}",
+        lambda: bundling.bundle(
+            desk.loaded, desk.workspace, case, out=out, redact=redact, by=person.name
+        ),
+        wait=_WAIT,
+    )
+    place = _place(case.id, "evidence")
+    if done is None:
+        return Outcome(
+            "The bundle is being packed; the log says when it is done.", place, None, "unsure"
+        )
+    if done.error is not None:
+        raise done.error
+    made = done.result
+    words = f"Packed: {made.folder}, {made.items} items; its root is {made.root}."
+    return Outcome(words, place, made)
+
+
 def close(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
     """Close a case."""
     from casemate.workflows import cases
@@ -207,6 +294,10 @@ ACTS: Mapping[str, Act] = {
     "/cases/{case}/contain": Act(contain),
     "/cases/{case}/undo": Act(undo),
     "/cases/{case}/collect": Act(collect),
+    "/cases/{case}/step": Act(step),
+    "/cases/{case}/paper": Act(paper),
+    "/cases/{case}/track": Act(track),
+    "/cases/{case}/bundle": Act(bundle),
     "/cases/{case}/close": Act(close),
     "/cases/{case}/reopen": Act(reopen),
     "/verify": Act(verify),

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from casemate.workflows.traffic import Bar as Given
     from casemate.workflows.traffic import Timeline
 
-WIDTH, HEIGHT = 760, 210
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 30, 30
+WIDTH, HEIGHT = 760, 240
+LEFT, RIGHT, TOP, BOTTOM = 56, 14, 48, 34
 _DAY = 86_400_000_000
 _TICKS = 6
 _ROWS = 12
@@ -82,7 +82,9 @@ def plot(line: Timeline, marks: Sequence[Mark] = (), *, named: bool = False) -> 
     wide = max(1.0, round(line.width * scale_x - 0.8, 2))
     bars = []
     for one in line.bars:
-        named_h, other_h = one.named * scale_y, one.other * scale_y
+        apart = one.named if named else 0
+        named_h = apart * scale_y
+        other_h = (one.named + one.other - apart) * scale_y
         bars.append(
             Bar(
                 x=round(LEFT + (one.at - begin) * scale_x, 2),
@@ -157,14 +159,14 @@ def _moments(marks: Sequence[Mark], begin: int, end: int, scale: float) -> tuple
             continue
         last[row] = x
         right = x > WIDTH - 130
-        made.append(Moment(x, one.words, 11 + 13 * row, "end" if right else "start"))
+        made.append(Moment(x, one.words, 14 + 20 * row, "end" if right else "start"))
     return tuple(made)
 
 
 def _table(line: Timeline) -> tuple[tuple[str, str, str, str], ...]:
     most = sorted(line.bars, key=lambda one: -(one.named + one.other))[:_ROWS]
     return tuple(
-        (when(one.at), number(one.named), number(one.other), number(one.refused))
+        (when(one.at), number(one.named), number(one.named + one.other), number(one.refused))
         for one in sorted(most, key=lambda one: one.at)
     )
 

@@ -8,12 +8,25 @@ from casemate.errors import UsageError
 from casemate.workflows import overview
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from casemate.case.clocks import Clock
     from casemate.console.desk import Desk
     from casemate.console.people import Role
 
     Gather = Callable[[Desk, Mapping[str, str]], Mapping[str, Any]]
+
+
+_LONGEST = 1 << 20
+"""Bytes of a paper that are shown."""
+PAPERS = (
+    ("handover", "Handover to the next shift"),
+    ("postmortem", "Postmortem"),
+    ("serious-incident", "Serious incident, AI Act Art. 73 (draft)"),
+    ("data-breach", "Data breach, GDPR Art. 33 (draft)"),
+    ("advisory-note", "Note for users"),
+)
+"""Papers that can be written, as `casemate.workflows.papers` knows them."""
 
 
 class Page(NamedTuple):
@@ -68,7 +81,23 @@ def case(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
         "kinds": overview.kinds(),
         "containments": tuple(containing.ACTIONS),
         "papers": overview.papers(found.folder),
+        "paper_kinds": PAPERS,
+        "played": _played(desk, found.incident.id),
+        "questions": _questions(found.clocks),
     }
+
+
+def paper(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
+    """Show a paper of a case as it was written."""
+    from casemate.store.cases import CaseBook
+    from casemate.workflows.collecting import folder_of
+
+    found = CaseBook(desk.workspace).get(given["case"])
+    folder, name = folder_of(desk.workspace, found.id), given.get("name", "")
+    if name not in overview.papers(folder):
+        raise UsageError(f"{found.id} has no paper '{name}'")
+    text = (folder / "papers" / name).read_bytes()[:_LONGEST].decode("utf-8", "replace")
+    return {"case": found.id, "name": name, "text": text}
 
 
 def case_timeline(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
@@ -149,6 +178,7 @@ PAGES = (
     Page("/cases", "cases.html", cases),
     Page("/cases/{case}", "case.html", case),
     Page("/cases/{case}/timeline", "pulse.html", case_timeline),
+    Page("/cases/{case}/paper", "paper.html", paper),
     Page("/cases/{case}/inputs", "inputs.html", case_inputs, "responder", "captured inputs"),
     Page("/principal", "principal.html", principal),
     Page("/principal/record", "record.html", principal_record),
@@ -164,3 +194,18 @@ def _traffic(desk: Desk) -> Any:
             "the events cannot be read here", hint="pip install 'casemate[case]', then start again"
         )
     return desk.traffic
+
+
+def _played(desk: Desk, case: str) -> Any:
+    from casemate.workflows import playbooks
+
+    return playbooks.look(desk.workspace, case)
+
+
+def _questions(clocks: Sequence[Clock]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the facts nobody has given, each once, and the laws that ask for them."""
+    found: dict[str, dict[str, None]] = {}
+    for one in clocks:
+        for name in one.needs:
+            found.setdefault(name, {})[one.law.partition(",")[0]] = None
+    return tuple((name, tuple(laws)) for name, laws in found.items())

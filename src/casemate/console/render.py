@@ -63,7 +63,7 @@ class Pages:
         )
         self._templates.filters.update(
             when=when, clock=clock, iso=iso, length=len, share=wording.percent,
-            number=wording.number, shorten=wording.shorten, span=span,
+            number=wording.number, shorten=wording.shorten, question=question,
         )  # fmt: skip
 
     def write(self, name: str, values: Mapping[str, Any]) -> bytes:
@@ -100,13 +100,8 @@ def iso(at: int | datetime) -> str:
     return _moment(at).isoformat(timespec="seconds")
 
 
-def span(microseconds: int) -> str:
-    """Return a stretch of time in the largest fitting unit: `5 s`, `3 min`, `2 h`, `4 days`."""
-    seconds = max(0, microseconds) / 1e6
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 48 * 3600:
-        return f"{seconds / 3600:.0f} h"
-    return f"{seconds / 86400:.0f} days"
+def question(fact: str) -> str:
+    """Return the name of a fact as a question begins: `high_risk_ai_system` asks of an AI system."""
+    words = [{"ai": "AI", "nis2": "NIS2", "eu": "EU"}.get(one, one) for one in fact.split("_")]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:]

@@ -119,9 +119,12 @@ def picture(image: Array) -> str:
     """
     import numpy as np
 
-    # Hostile values: no bound is taken from what is not finite.
+    # No bound is taken from what is not finite, and an input a little outside 0..1 is still one.
     known = np.where(np.isfinite(image), image, 0.0)
-    return _png(_upright(known), *_range(known))
+    low, high = _range(known)
+    if high == 255.0 and float(known.max()) <= 2.0:
+        low, high = float(known.min()), float(known.max())
+    return _png(_upright(known), low, high)
 
 
 def _arrays(data: bytes) -> tuple[Any, Array, Array]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from casemate.workflows.config import Loaded
     from casemate.workflows.traffic import Traffic
 
-MOST = 24
+MOST = 18
 """Inputs shown of a case."""
 _LEAST_SIDE = 8
 _MOST_VALUES = 12
@@ -160,7 +160,7 @@ def _drawn(event: Asked, x: Any, columns: Sequence[str]) -> Input:
     if image.ndim in (2, 3) and min(image.shape[:2]) >= 1 and image.size >= _LEAST_SIDE**2:
         drawn = f"{image.shape[0]} × {image.shape[1]}"
         if flat:
-            drawn += ", a guess: it came as one row of numbers"
+            drawn += ", a guess, as they came as rows of numbers"
         return Input(event=event, picture=picture(image), drawn=drawn)
     values = image.ravel()
     names = (

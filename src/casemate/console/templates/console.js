@@ -22,8 +22,12 @@
     const field = document.activeElement;
     const typed = [...part.querySelectorAll("input:not([type=hidden]),textarea")];
     return part.contains(field) || typed.some((one) => one.value !== one.defaultValue)
-      || part.querySelector("details[open]") !== null;
+      || part.querySelector("details[open]:not([data-open])") !== null;
   };
+  // Details that come open are not somebody's doing.
+  const opened = (root) => root.querySelectorAll("details[open]").forEach(
+    (one) => { one.dataset.open = ""; });
+  opened(document);
   const say = (text) => {
     const live = document.getElementById("live");
     if (live) live.textContent = text;
@@ -41,8 +45,10 @@
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const part of parts()) {
         const other = fresh.getElementById(part.id);
-        if (!other || part.innerHTML === other.innerHTML || busy(part)) continue;
+        if (!other || busy(part)) continue;
         const next = document.importNode(other, true);
+        opened(next);
+        if (part.innerHTML === next.innerHTML) continue;
         part.replaceWith(next);
         htmx.process(next);
       }
