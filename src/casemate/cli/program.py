@@ -23,6 +23,7 @@ from casemate.cli import (
     guard,
     importing,
     init,
+    lineage,
     redteam,
     report,
     rules,
@@ -56,6 +57,7 @@ VERBS = (
     console,
     verify,
     vuln,
+    lineage,
 )
 
 _EPILOG = """\

@@ -1,0 +1,198 @@
+"""`casemate lineage record|import|show`: what a model was made from, and what was made from it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from casemate.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from casemate.lineage.graph import Branch
+    from casemate.records.edge import Node
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb and its own."""
+    parser = verbs.add_parser(
+        "lineage",
+        help="record what models are made from, import it, show it",
+        description="What came from what: rows, data sets, runs, models, versions, deployments. "
+        "`record` runs your command; nothing else here runs anything.",
+    )
+    own = parser.add_subparsers(metavar="VERB", required=True)
+    _add_record(own)
+    _add_import(own)
+    _add_show(own)
+
+
+def _add_record(own: Any) -> None:
+    parser = own.add_parser(
+        "record",
+        help="run a training command and record what it read and wrote",
+        description="Run a command and record the files it and its children read and wrote, the "
+        "code, packages and seeds it used and how it ended. The exit code is the command's.",
+    )
+    parser.add_argument(
+        "--data", action="append", default=[], type=options.path, metavar="PATH",
+        help="data it learns from, whether or not it is seen to read it; repeat it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", action="append", default=[], metavar="GLOB",
+        help="files it writes, whether or not it is seen to; repeat it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--parent", action="append", default=[], metavar="MODEL",
+        help="model it starts from: a file or a node of the lineage; repeat it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--watch", choices=("auto", "calls", "python", "none"), default="auto",
+        help="how to see what it opens: system calls (Linux), Python alone, or declared files "
+        "alone (default: the first that can be had)",
+    )  # fmt: skip
+    options.add_config(parser)
+    options.add_quiet(parser)
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    parser.set_defaults(run=_record)
+
+
+def _add_import(own: Any) -> None:
+    parser = own.add_parser(
+        "import",
+        help="read the lineage that other software kept; executes nothing",
+        description="Read runs, data sets, models and versions from an MLflow server, database or "
+        "folder, a DVC project, model cards, or a CycloneDX ML-BOM.",
+    )
+    parser.add_argument("kind", choices=("mlflow", "dvc", "hf", "mlbom"))
+    parser.add_argument("place", metavar="PLACE", help="file, folder or URL")
+    parser.add_argument(
+        "--artifacts", type=options.path, metavar="DIR", help="where its artifacts are kept"
+    )
+    parser.add_argument(
+        "--data", type=options.path, metavar="DIR", help="below which data files may be hashed"
+    )
+    parser.add_argument("--name", help="tells two sources of the same kind apart")
+    options.add_config(parser)
+    options.add_quiet(parser)
+    parser.set_defaults(run=_import)
+
+
+def _add_show(own: Any) -> None:
+    parser = own.add_parser(
+        "show",
+        help="show what is known, or what a node came from and led to",
+    )
+    parser.add_argument(
+        "node", nargs="?", metavar="NODE", help="id, name, path or first digits of a digest"
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    options.add_config(parser)
+    options.add_quiet(parser)
+    parser.set_defaults(run=_show)
+
+
+def _record(args: argparse.Namespace) -> int:
+    import sys
+
+    from casemate.cli.terminal import printable
+    from casemate.workflows import config, lineage
+    from casemate.workflows.job import open_workspace
+
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    loaded = config.read(args.config)
+
+    def say(text: str) -> None:
+        print(f"casemate: {printable(text)}", file=sys.stderr, flush=True)
+
+    with open_workspace(args.store, loaded) as workspace:
+        done = lineage.record_run(
+            loaded, workspace, command, data=args.data, out=args.out, parents=args.parent,
+            how=args.watch, say=say,
+        )  # fmt: skip
+    if not args.quiet:
+        kinds = [one.kind for one in done.lineage.nodes]
+        counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+        say(f"recorded {done.run}: {counted}")
+        for note in done.lineage.notes:
+            say(f"not seen: {note}")
+        say(f"casemate lineage show {done.run}")
+    return done.exit_code
+
+
+def _import(args: argparse.Namespace) -> int:
+    from casemate.cli.terminal import printable
+    from casemate.workflows import config, lineage
+    from casemate.workflows.job import open_workspace
+
+    loaded = config.read(args.config)
+    with open_workspace(args.store, loaded) as workspace:
+        given = {"artifacts": args.artifacts, "data": args.data, "name": args.name}
+        kept = lineage.import_(
+            loaded, workspace, args.kind, args.place,
+            **{option: value for option, value in given.items() if value is not None},
+        )  # fmt: skip
+    found = kept.lineage
+    print(f"{len(found.nodes)} nodes, {len(found.edges)} edges; {kept.fresh} of them new")
+    for note in found.notes:
+        print(f"  {printable(note)}")
+    return 3 if found.notes else 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    import json
+
+    from casemate.cli.terminal import printable, table
+    from casemate.workflows import config, lineage
+    from casemate.workflows.job import open_workspace
+
+    loaded = config.read(args.config)
+    with open_workspace(args.store, loaded) as workspace:
+        if args.node is None:
+            known = lineage.overview(workspace)
+            if args.format == "json":
+                print(json.dumps(lineage.overview_as_json(known), indent=1))
+                return 0
+            counted = ", ".join(f"{number:,} {kind}" for kind, number in known.counts.items())
+            print(printable(counted) or "nothing is known yet: casemate lineage record -- COMMAND")
+            rows = [(one.kind, one.name, one.id[:23], _when(one)) for one in known.newest]
+            if rows:
+                print()
+                table(("kind", "name", "id", "when"), rows, wide=1)
+            return 0
+        shown = lineage.show(workspace, args.node)
+    if args.format == "json":
+        print(json.dumps(lineage.shown_as_json(shown), indent=1))
+        return 0
+    _node(shown.node)
+    _branches("came from", shown.up)
+    _branches("led to", shown.down)
+    return 0
+
+
+def _node(node: Node) -> None:
+    from casemate.cli.terminal import printable
+
+    print(f"{node.kind} {printable(node.name)}")
+    print(f"  {printable(node.id)}{'  ' if node.at else ''}{_when(node)}")
+    for name, value in sorted(node.facts.items()):
+        print(f"  {printable(name)}: {printable(str(value))}")
+
+
+def _branches(head: str, branches: Sequence[Branch]) -> None:
+    from casemate.cli.terminal import printable
+
+    print(f"\n{head}:" if branches else f"\n{head}: nothing on record")
+    for one in branches:
+        sure = "" if one.edge.confidence == 1 else f"  proposed, {one.edge.confidence:.2f}"
+        why = f": {one.edge.why}" if one.edge.why else ""
+        again = "  (as above)" if one.again else ""
+        name = printable(f"{one.node.kind} {one.node.name}{sure}{why}")
+        print(f"{'  ' * one.depth}{name}  {printable(one.node.id[:19])}{again}")
+
+
+def _when(node: Node) -> str:
+    from casemate.workflows.hunting import moment
+
+    return moment(node.at) if node.at else ""
