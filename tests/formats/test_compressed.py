@@ -105,7 +105,7 @@ def test_damage_further_on_does_not_hide_what_comes_first(kind):
 
 @kinds
 def test_bombs_stop_near_the_free_allowance(kind):
-    packed = PACK[kind](bytes(FREE * 5))
+    packed = PACK[kind](bytes(FREE * 2))
     with expand(kind, packed) as got:
         if len(packed) * RATIO < FREE:
             assert got.bomb

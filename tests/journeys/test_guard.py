@@ -104,7 +104,7 @@ def attack(port: int, model: service.Digits, who: str, inputs: int = 3) -> None:
 
 
 @pytest.mark.parametrize(
-    "requests", [1500, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
+    "requests", [900, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 )
 def test_a_thousand_users_then_an_attack_then_the_analysis_is_killed(tmp_path, model, requests):
     with service.webhook() as (pager, pages), service.upstream(model) as upstream:
@@ -114,7 +114,7 @@ def test_a_thousand_users_then_an_attack_then_the_analysis_is_killed(tmp_path, m
         with service.guard(tmp_path, *words) as guard:
             wrong, failed = asyncio.run(users(guard.port, model, requests, 1))
             assert (wrong, failed) == (0, 0)
-            time.sleep(3)
+            time.sleep(2)
             assert pages == [], "nobody is woken for a thousand users"
 
             begun = time.monotonic()
@@ -125,7 +125,7 @@ def test_a_thousand_users_then_an_attack_then_the_analysis_is_killed(tmp_path, m
             assert pages, "a page within 60 s"
             assert "mallory" in str(pages[0])
             attacker.join(120)
-            time.sleep(3)
+            time.sleep(2)
             assert len(pages) == 1, "one campaign is one page"
             assert not any(f"user-{n}'" in str(pages[0]) for n in range(1000))
 
@@ -137,7 +137,7 @@ def test_a_thousand_users_then_an_attack_then_the_analysis_is_killed(tmp_path, m
                 assert time.monotonic() < end
                 time.sleep(0.2)
             guard.analysis()  # there is one again
-            time.sleep(3)
+            time.sleep(2)
             assert len(pages) == 1
         store = tmp_path / ".casemate"
         events = list(open_query(store / "telemetry").scan(Filter()))
