@@ -24,7 +24,7 @@ def workspace(tmp_path):
         yield opened
 
 
-def a_pager(workspace, *to, mute=(), ocsf=None, timeout=1.0, **fields):
+def a_pager(workspace, *to, mute=(), ocsf=None, timeout=10.0, **fields):
     kinds = {"http": "webhook", "udp:": "syslog", "tcp:": "syslog"}
     channels = tuple(
         one
@@ -176,7 +176,7 @@ def test_each_channel_has_its_own_bar_and_memory(workspace):
 
 def test_a_receiver_that_hangs_costs_one_timeout_and_keeps_nobody_waiting(workspace):
     with receivers.web("hang") as (bad, _), receivers.web(200) as (good, heard):
-        pager = a_pager(workspace, bad, good, timeout=0.5)
+        pager = a_pager(workspace, bad, good, timeout=1.0)
         start = time.monotonic()
         told = pager.page([detection() for _ in range(3)], NOW)
         assert time.monotonic() - start < 4
