@@ -9,6 +9,7 @@ from casemate.cli import options
 if TYPE_CHECKING:
     import argparse
 
+    from casemate.export.csaf import Publisher
     from casemate.records.vulnerability import Vulnerability
 
 _STATES = ("reported", "confirmed", "mitigated", "fixed", "rejected", "duplicate")
@@ -56,6 +57,39 @@ def add_parser(verbs: Any) -> None:
     moved.add_argument("--of", metavar="ID", help="for a duplicate: of which")
     moved.add_argument("--fixed-in", metavar="VERSION", help="what has the repair")
     _done(moved, run_set)
+    asked = parts.add_parser("affected", help="am I affected? packages, files, models, endpoints")
+    asked.add_argument("paths", nargs="*", metavar="FILE", help="model files and folders to scan")
+    for name, what in (
+        ("environment", "a Python environment (default: the one casemate runs in)"),
+        ("requirements", "a requirements file"),
+        ("sbom", "a bill of materials: CycloneDX or SPDX 2, JSON"),
+        ("advisories", "a file or folder of further advisories in OSV's form"),
+    ):
+        asked.add_argument(
+            f"--{name}", action="append", default=[], type=options.path, metavar="PATH", help=what
+        )
+    asked.add_argument("--vex", action="store_true", help="write the answers as VEX (CSAF 2.0)")
+    asked.add_argument("--all", action="store_true", help="also what is not affected")
+    _publisher(asked)
+    options.add_quiet(asked)
+    _done(asked, run_affected, by=False)
+    exported = parts.add_parser("export", help="write a weakness or a case for others")
+    exported.add_argument("which", metavar="ID", help="cmv-... or case-...")
+    exported.add_argument("--to", required=True, choices=("csaf", "osv", "stix", "avid", "ocsf"))
+    exported.add_argument(
+        "--no-principals", action="store_true", help="stix: leave out who took part"
+    )
+    _publisher(exported)
+    exported.set_defaults(run=run_export)
+    options.add_config(exported)
+
+
+def _publisher(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--publisher", metavar="NAME", help="who says so")
+    parser.add_argument("--namespace", metavar="URI", help="an address of the publisher's")
+    parser.add_argument(
+        "-o", "--output", type=options.path, metavar="FILE", help="write there, not to stdout"
+    )
 
 
 def _facts(parser: argparse.ArgumentParser) -> None:
@@ -176,6 +210,39 @@ def run_set(args: argparse.Namespace) -> int:
             fixed=args.fixed_in,
         )
     return _show(found, args.json)
+
+
+def run_affected(args: argparse.Namespace) -> int:
+    """Answer, and return 1 where something is affected, 3 where that cannot be told."""
+    from casemate.cli import affected
+
+    return affected.run(args, _named(args))
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Write one."""
+    from casemate.cli import affected
+    from casemate.workflows import config, vulnerabilities
+    from casemate.workflows.job import open_workspace
+
+    loaded = config.read(args.config)
+    with open_workspace(args.store, loaded) as workspace:
+        body = vulnerabilities.export(
+            workspace,
+            args.which,
+            args.to,
+            publisher=_named(args),
+            principals=not args.no_principals,
+        )
+    affected.write(body, args.output)
+    return 0
+
+
+def _named(args: argparse.Namespace) -> Publisher:
+    from casemate.export.csaf import Publisher
+
+    default = Publisher()
+    return Publisher(args.publisher or default.name, args.namespace or default.namespace)
 
 
 def _show(one: Vulnerability, as_json: bool) -> int:

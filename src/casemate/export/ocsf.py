@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 VERSION = "1.8.0"
-_SEVERITIES = {
+SEVERITIES = {
     Severity.CRITICAL: (5, "Critical"),
     Severity.IMPORTANT: (4, "High"),
     Severity.MODERATE: (3, "Medium"),
     Severity.LOW: (2, "Low"),
 }
-_CONFIDENCES = {
+CONFIDENCES = {
     Confidence.CERTAIN: (3, "High"),
     Confidence.FIRM: (2, "Medium"),
     Confidence.TENTATIVE: (1, "Low"),
@@ -54,7 +54,7 @@ _DONE = {
 }
 _LIFE = {"started": (3, "Start"), "stopped": (4, "Stop"), "gap": (99, "Gap in the record")}
 _WORDS = 1000
-_LARGEST = 2**53 - 1
+LARGEST = 2**53 - 1
 
 
 def event(record: Event, *, provider: str = "Internal") -> Json:
@@ -65,17 +65,17 @@ def event(record: Event, *, provider: str = "Internal") -> Json:
 def finding(record: Detection) -> Json:
     """Return a detection as a Detection Finding 2004."""
     entry = loader.entries("detections", Detector).get(record.rule)
-    severity, severity_name = _SEVERITIES[record.severity]
-    confidence, confidence_name = _CONFIDENCES[record.confidence]
-    message = _text(record.message, 4000)
+    severity, severity_name = SEVERITIES[record.severity]
+    confidence, confidence_name = CONFIDENCES[record.confidence]
+    message = text(record.message, 4000)
     steps = record.next_steps or (entry.next_steps if entry else ())
     info: Json = {
-        "uid": _text(record.id),
-        "title": _text(entry.title if entry else record.rule),
+        "uid": text(record.id),
+        "title": text(entry.title if entry else record.rule),
         "desc": message,
         "analytic": {
-            "uid": _text(record.rule),
-            "name": _text(entry.title if entry else record.rule),
+            "uid": text(record.rule),
+            "name": text(entry.title if entry else record.rule),
             "type": "Behavioral",
             "type_id": 2,
         },
@@ -84,15 +84,12 @@ def finding(record: Detection) -> Json:
         "first_seen_time": _ms(record.began),
         "last_seen_time": _ms(record.ended),
         "related_events": [{"uid": one} for one in record.events],
-        "related_events_count": min(record.queries, _LARGEST),
+        "related_events_count": min(record.queries, LARGEST),
     }
     techniques = [ref[6:] for ref in (entry.refs if entry else ()) if ref.startswith("atlas:AML.T")]
     if techniques:
-        info["attacks"] = [
-            {"technique": {"uid": one, "src_url": f"https://atlas.mitre.org/techniques/{one}"}}
-            for one in techniques
-        ]
-    body = _head(2004, "Detection Finding", 2, "Findings", 1, "Create", record.made)
+        info["attacks"] = [technique(one) for one in techniques]
+    body = head(2004, "Detection Finding", 2, "Findings", 1, "Create", record.made)
     body |= {
         "severity_id": severity,
         "severity": severity_name,
@@ -105,14 +102,14 @@ def finding(record: Detection) -> Json:
         "start_time": _ms(record.began),
         "end_time": _ms(record.ended),
         "finding_info": info,
-        "evidences": [{"user": _user(one)} for one in record.principals[:64]],
+        "evidences": [{"user": user(one)} for one in record.principals[:64]],
         "resources": [_model_resource(record.model, None)],
     }
     if steps:
-        body["remediation"] = {"desc": _text(" ".join(steps), 4000)}
-    body["metadata"] |= {"uid": _text(record.id), "event_code": _text(record.rule)}
+        body["remediation"] = {"desc": text(" ".join(steps), 4000)}
+    body["metadata"] |= {"uid": text(record.id), "event_code": text(record.rule)}
     if record.campaign:
-        body["metadata"]["correlation_uid"] = _text(record.campaign)
+        body["metadata"]["correlation_uid"] = text(record.campaign)
     more = {
         "queries": record.queries,
         "first_query": record.first_query,
@@ -137,28 +134,28 @@ def detection_line(record: Detection) -> bytes:
 
 
 def _activity(record: Event, provider: str) -> Json:
-    body = _head(6003, "API Activity", 6, "Application Activity", 99, "Inference", record.at)
+    body = head(6003, "API Activity", 6, "Application Activity", 99, "Inference", record.at)
     action, disposition = _control(record)
     alert = bool(record.measures.signs)
     body |= {
         "severity_id": 3 if alert else 1,
         "severity": "Medium" if alert else "Informational",
-        "actor": {"user": _user(record.principal)},
+        "actor": {"user": user(record.principal)},
         "api": {
             "operation": "inference",
-            "service": {"name": _text(record.route) or "unknown"},
-            **({"version": _text(record.protocol)} if record.protocol else {}),
+            "service": {"name": text(record.route) or "unknown"},
+            **({"version": text(record.protocol)} if record.protocol else {}),
         },
-        "src_endpoint": {"uid": _text(record.principal) or "unknown"},
-        "http_request": {"length": min(record.bytes_in, _LARGEST)},
+        "src_endpoint": {"uid": text(record.principal) or "unknown"},
+        "http_request": {"length": min(record.bytes_in, LARGEST)},
         "resources": [
             _model_resource(record.model, record.version),
-            *({"name": _text(one), "type": "component"} for one in record.components),
+            *({"name": text(one), "type": "component"} for one in record.components),
         ],
         "ai_model": {
             "ai_provider": provider,
-            "name": _text(record.model) or "unknown",
-            **({"version": _text(record.version)} if record.version else {}),
+            "name": text(record.model) or "unknown",
+            **({"version": text(record.version)} if record.version else {}),
         },
         "action_id": action[0],
         "action": action[1],
@@ -177,50 +174,49 @@ def _activity(record: Event, provider: str) -> Json:
             "http_response": {
                 "code": record.status,
                 "latency": record.took // 1000,
-                "length": min(record.bytes_out, _LARGEST),
+                "length": min(record.bytes_out, LARGEST),
             },
         }
     if record.note:
-        body["status_detail"] = _text(record.note)
+        body["status_detail"] = text(record.note)
     if record.order:
-        body["policy"] = {"uid": _text(record.order), "is_applied": record.enforced}
+        body["policy"] = {"uid": text(record.order), "is_applied": record.enforced}
     if record.session:
         body["message_context"] = {
-            "uid": _text(record.session),
-            "service": {"name": _text(record.route) or "unknown"},
+            "uid": text(record.session),
+            "service": {"name": text(record.route) or "unknown"},
             "ai_role_id": 0,
         }
     body["metadata"] |= {"profiles": ["ai_operation", "security_control"], **_place(record)}
     if record.request:
-        body["metadata"]["correlation_uid"] = _text(record.request)
+        body["metadata"]["correlation_uid"] = text(record.request)
     body["unmapped"] = {"casemate": _unmapped(record)}
     return body
 
 
 def _lifecycle(record: Event) -> Json:
     activity, name = _LIFE[record.kind]
-    body = _head(
-        6002, "Application Lifecycle", 6, "Application Activity", activity, name, record.at
-    )
+    body = head(6002, "Application Lifecycle", 6, "Application Activity", activity, name, record.at)
     severe = record.kind == "gap"
     body |= {
         "severity_id": 3 if severe else 1,
         "severity": "Medium" if severe else "Informational",
-        "app": {"name": "casemate guard", "uid": _text(record.writer), "version": __version__},
-        "message": _text(record.note or name),
+        "app": {"name": "casemate guard", "uid": text(record.writer), "version": __version__},
+        "message": text(record.note or name),
     }
     if record.until is not None:
         body["start_time"], body["end_time"] = _ms(record.at), _ms(record.until)
     if record.lost:
-        body["count"] = min(record.lost, _LARGEST)
+        body["count"] = min(record.lost, LARGEST)
     body["metadata"] |= _place(record)
     body["unmapped"] = {"casemate": _unmapped(record)}
     return body
 
 
-def _head(
+def head(
     uid: int, name: str, category: int, category_name: str, activity: int, done: str, at: int
 ) -> Json:
+    """Return what every class begins with; `at` in microseconds since the epoch."""
     return {
         "class_uid": uid,
         "class_name": name,
@@ -245,8 +241,8 @@ def _head(
 
 def _place(record: Event) -> Json:
     return {
-        "uid": f"{_text(record.writer)}:{record.sequence}",
-        "sequence": min(record.sequence, _LARGEST),
+        "uid": f"{text(record.writer)}:{record.sequence}",
+        "sequence": min(record.sequence, LARGEST),
     }
 
 
@@ -291,26 +287,33 @@ def _unmapped(record: Event) -> Json:
     ):  # fmt: skip
         found[name] = getattr(measures, name)
     return {
-        key: _text(value) if isinstance(value, str) else value
+        key: text(value) if isinstance(value, str) else value
         for key, value in found.items()
         if value is not None
     }
 
 
-def _user(principal: str) -> Json:
-    return {"uid": _text(principal) or "unknown", "type_id": 0}
+def user(principal: str) -> Json:
+    """Return a person or a client."""
+    return {"uid": text(principal) or "unknown", "type_id": 0}
 
 
 def _model_resource(model: str, version: str | None) -> Json:
     return {
-        "name": _text(model) or "unknown",
+        "name": text(model) or "unknown",
         "type": "model",
-        **({"version": _text(version)} if version else {}),
+        **({"version": text(version)} if version else {}),
     }
 
 
-def _text(text: str, limit: int = _WORDS) -> str:
-    return shorten(clean(text), limit)
+def text(words: str, limit: int = _WORDS) -> str:
+    """Return words from outside, short and without what reorders a screen."""
+    return shorten(clean(words), limit)
+
+
+def technique(ident: str) -> Json:
+    """Return a technique of ATLAS as an attack object."""
+    return {"technique": {"uid": ident, "src_url": f"https://atlas.mitre.org/techniques/{ident}"}}
 
 
 def _ms(micros: int) -> int:

@@ -7,7 +7,7 @@ again adds its proof to the one that is there.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
@@ -18,23 +18,23 @@ from casemate.records.make import make
 from casemate.records.vulnerability import Affected, Facts, Vulnerability
 from casemate.store.cases import CaseBook
 from casemate.store.vulnerabilities import VulnerabilityBook
+from casemate.vuln import cvss3
 from casemate.vuln import facts as known
 from casemate.vuln.scoring import scores
 from casemate.vuln.tracking import moved, noted, same
-from casemate.workflows import sources
+from casemate.workflows.affected import Answers, affected
 from casemate.workflows.custody import action, named
+from casemate.workflows.weaknesses import seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from casemate.records.finding import Finding
-    from casemate.records.incident import Incident
-    from casemate.records.system import System
-    from casemate.records.trial import Trial
+    from casemate.export.csaf import Publisher
     from casemate.records.vulnerability import VulnerabilityState
     from casemate.store.workspace import Workspace
     from casemate.workflows.config import Loaded
 
+__all__ = ["Added", "Answers", "add", "affected", "export", "listed", "move", "score"]
 _NOTHING = ("", "unknown", "none")
 _YES = {"yes": True, "true": True, "no": False, "false": False}
 
@@ -44,20 +44,6 @@ class Added(NamedTuple):
 
     vulnerability: Vulnerability
     new: bool
-
-
-class _Seen(NamedTuple):
-    """What one record says of a weakness."""
-
-    threat: str | None
-    facts: Facts
-    affected: tuple[Affected, ...]
-    proof: tuple[str, ...]
-    title: str
-    summary: str = ""
-    remedy: str = ""
-    sure: bool = False
-    """Whether it was measured here, so that nobody has to confirm it."""
 
 
 def add(
@@ -90,14 +76,14 @@ def add(
     Raises:
         UsageError: Nothing is called so, its type is not known, or a fact is none.
     """
-    seen = _seen(loaded, workspace, from_)
-    kind = entry("threats", threat, ThreatKind).id if threat else seen.threat
+    told = seen(loaded, workspace, from_)
+    kind = entry("threats", threat, ThreatKind).id if threat else told.threat
     if kind is None:
         raise UsageError(
             "nobody said which type of weakness it is", hint="--threat adversarial-perturbation"
         )
-    facts = _with(seen.facts, given or {})
-    things = (*seen.affected, *(Affected(name=name) for name in affected))
+    facts = _with(told.facts, given or {})
+    things = (*told.affected, *(Affected(name=name) for name in affected))
     if not things:
         raise UsageError("a weakness is one of something", hint="--affects NAME, or --from ID")
     now, who = datetime.now(UTC), named(by)
@@ -107,19 +93,19 @@ def add(
         fresh = make(
             Vulnerability,
             id=ident,
-            title=title or seen.title or entry("threats", kind, ThreatKind).title,
+            title=title or told.title or entry("threats", kind, ThreatKind).title,
             threat=kind,
-            state="confirmed" if seen.sure else "reported",
-            summary=seen.summary,
+            state="confirmed" if told.sure else "reported",
+            summary=told.summary,
             opened=now,
             changed=now,
             reporter=who,
             facts=facts,
             scores=scores(kind, facts),
             affected=things,
-            proof=seen.proof,
+            proof=told.proof,
             refs=tuple(dict.fromkeys((*refs, *_refs(kind)))),
-            remedy=seen.remedy,
+            remedy=told.remedy,
         )
         old = None if separate else same(fresh, all_known)
         if old is not None:
@@ -199,106 +185,50 @@ def move(
     return book.change(book.get(which).id, change)
 
 
-def _seen(loaded: Loaded, workspace: Workspace, from_: str | None) -> _Seen:
-    system = loaded.config.system
-    if from_ is None:
-        return _Seen(None, Facts(), (), (), "")
-    if from_.startswith("case-"):
-        return _of_incident(CaseBook(workspace).get(from_), workspace, system)
-    found = sources.find(workspace, [from_])
-    if found.findings:
-        return _of_finding(found.findings[0], workspace, system)
-    if found.trials:
-        return _of_trial(found.trials[0], system)
-    if found.detections:
-        one = found.detections[0]
-        facts = known.of_detection(one, system)
-        for other in found.detections[1:]:
-            facts = known.merged(facts, known.of_detection(other, system))
-        return _Seen(
-            known.threat_of_detection(one),
-            facts,
-            (Affected(name=one.model),),
-            tuple(it.id for it in found.detections),
-            f"{one.rule} on {one.model}",
-            one.message,
-        )
-    raise UsageError(
-        f"an event alone shows no weakness: {from_}", hint=f"casemate case open --from {from_}"
-    )
+def export(
+    workspace: Workspace,
+    which: str,
+    form: Literal["csaf", "osv", "stix", "avid", "ocsf"],
+    *,
+    publisher: Publisher | None = None,
+    principals: bool = True,
+) -> bytes:
+    """Write a weakness, or a case with its weaknesses, in a form that others read.
 
+    Args:
+        workspace: Where it is kept.
+        which: A weakness (`cmv-...`) or a case (`case-...`).
+        form: `stix` takes both, `ocsf` a case, the others a weakness.
+        publisher: Who says so.
+        principals: Whether a bundle of STIX names who took part.
 
-def _of_finding(finding: Finding, workspace: Workspace, system: System | None) -> _Seen:
-    trial = None
-    if finding.trial is not None:
-        trial = next(iter(sources.find(workspace, [finding.trial]).trials), None)
-    digests = (finding.target.digest,) if finding.target.digest else ()
-    return _Seen(
-        known.threat_of_finding(finding),
-        known.of_finding(finding, trial, system),
-        (Affected(name=finding.target.uri, digests=digests),),
-        (finding.fingerprint, *((trial.id,) if trial else ())),
-        f"{finding.rule} in {finding.target.uri}",
-        finding.message,
-        finding.remedy,
-        sure=finding.confidence == "certain",
-    )
+    Raises:
+        UsageError: There is none called so, or the form is not for it.
+    """
+    from casemate.export import avid, csaf, ocsf_incident, osv, stix
 
-
-def _of_trial(trial: Trial, system: System | None) -> _Seen:
-    facts = known.of_trial(trial, system)
-    digests = (trial.target.digest,) if trial.target.digest else ()
-    return _Seen(
-        known.threat_of_family(trial.family),
-        facts,
-        (Affected(name=trial.target.uri, digests=digests),),
-        (trial.id,),
-        f"{trial.attack} works on {trial.target.uri}",
-        sure=bool(facts.success) and trial.state == "complete",
-    )
-
-
-def _of_incident(case: Incident, workspace: Workspace, system: System | None) -> _Seen:
-    facts = known.of_incident(case, system)
-    models: dict[str, Affected] = {
-        name: Affected(name=name) for name in (case.triage.models if case.triage else ())
-    }
-    sure = False
-    wanted = [one for one in case.sources if one.startswith(("fp-", "trial-", "det-"))]
-    for one in wanted:
-        part = _from_source(one, workspace, system)
-        if part is None:
-            continue
-        facts = known.merged(facts, part.facts)
-        sure = sure or part.sure
-        for thing in part.affected:
-            models.setdefault(thing.name, thing)
-    return _Seen(
-        known.threat_of_incident(case),
-        facts,
-        tuple(models.values()),
-        (case.id, *wanted),
-        case.title,
-        " ".join(case.triage.reasons[:3]) if case.triage else "",
-        sure=sure,
-    )
-
-
-def _from_source(ident: str, workspace: Workspace, system: System | None) -> _Seen | None:
-    """Return what a case's source says, None where it is kept elsewhere."""
-    try:
-        found = sources.find(workspace, [ident])
-    except UsageError:
-        return None
-    if found.findings:
-        return _of_finding(found.findings[0], workspace, system)
-    if found.trials:
-        return _of_trial(found.trials[0], system)
-    if found.detections:
-        one = found.detections[0]
-        facts = known.of_detection(one, system)
-        return _Seen(None, facts, (Affected(name=one.model),), (one.id,), "")
-    return None
+    who = publisher or csaf.Publisher()
+    book = VulnerabilityBook(workspace)
+    if which.startswith("case-"):
+        incident = CaseBook(workspace).get(which)
+        if form == "ocsf":
+            return ocsf_incident.incident_line(incident) + b"\n"
+        if form == "stix":
+            weaknesses = [book.get(one) for one in incident.vulnerabilities]
+            return stix.write(incident, weaknesses, publisher=who.name, principals=principals)
+        raise UsageError(f"{form} is for a weakness, not for a case", hint="--to stix, --to ocsf")
+    record = book.get(which)
+    match form:
+        case "csaf":
+            return csaf.write(record, who, cvss3.scores)
+        case "osv":
+            return osv.write(record)
+        case "avid":
+            return avid.write(record)
+        case "stix":
+            return stix.write(None, [record], publisher=who.name, principals=principals)
+        case "ocsf":
+            raise UsageError(f"ocsf is for a case, and {record.id} is none", hint="case-...")
 
 
 def _joined(old: Vulnerability, fresh: Vulnerability, *, by: str, at: datetime) -> Vulnerability:
