@@ -117,6 +117,14 @@ class CaseBook:
             actions.append(one)
         return Log(tuple(actions), tuple(faults))
 
+    def lines(self, case: str) -> list[bytes]:
+        """Return the custody log of a case as it is kept, unchecked."""
+        with self._workspace.reading() as database:
+            rows = database.execute(
+                "SELECT body FROM actions WHERE case_id = ? ORDER BY number", (case,)
+            ).fetchall()
+        return [_raw(body) for (body,) in rows]
+
     def change(
         self,
         case: str,
@@ -189,6 +197,11 @@ def _append(database: sqlite3.Connection, action: Action) -> Action:
         (kept.case, number, _digest(body), body),
     )
     return kept
+
+
+def _raw(body: bytes | str) -> bytes:
+    """Return a kept body; SQLite makes text of one that was edited by hand."""
+    return body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body)
 
 
 def _digest(body: bytes) -> str:

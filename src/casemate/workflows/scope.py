@@ -3,15 +3,11 @@
 A scope is a TOML file that a person with authority over the target has signed. Before every run
 redteam checks the signature against the keys that casemate.toml names, then the target, the hour
 and what is left to spend. The signature is a DSSE envelope over the file's bytes (Ed25519).
-
-Source: github.com/secure-systems-lab/dsse, protocol.md.
 """
 
 from __future__ import annotations
 
-import base64
 import fnmatch
-import json
 import os
 import re
 import tomllib
@@ -21,14 +17,14 @@ from urllib.parse import unquote
 
 import msgspec
 
-from casemate.errors import MissingExtra, UsageError
+from casemate.errors import MissingExtra, StoreError, UsageError
+from casemate.store import dsse
 from casemate.targets import address
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PAYLOAD_TYPE = "application/vnd.casemate.scope+toml"
-_PUBLIC = "ed25519:"
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _LARGEST = 1 << 20
 
@@ -80,16 +76,9 @@ def sign(path: Path, key_file: Path) -> tuple[Path, str]:
     body = _bytes(path)
     _read(body, path)
     private = _private(key_file)
-    public = _words(private.public_key())
-    signature = private.sign(pae(PAYLOAD_TYPE, body))
-    envelope = {
-        "payloadType": PAYLOAD_TYPE,
-        "payload": base64.b64encode(body).decode(),
-        "signatures": [{"keyid": public, "sig": base64.b64encode(signature).decode()}],
-    }
     where = envelope_of(path)
-    where.write_text(json.dumps(envelope, indent=1) + "\n", encoding="utf-8")
-    return where, public
+    where.write_bytes(dsse.to_json(dsse.sign(body, PAYLOAD_TYPE, private)))
+    return where, dsse.words(private.public_key())
 
 
 def check(path: Path, trusted: tuple[str, ...]) -> Signed:
@@ -111,20 +100,19 @@ def check(path: Path, trusted: tuple[str, ...]) -> Signed:
             "casemate.toml names nobody who may allow an exercise",
             hint="casemate redteam --sign SCOPE prints the line to put under [redteam]",
         )
-    where = envelope_of(path)
-    envelope = _envelope(where)
-    if envelope.payload != body:
+    envelope, payload = _envelope(envelope_of(path))
+    if payload != body:
         raise UsageError(
             f"{path.name} is not what was signed", hint=f"casemate redteam --sign {path.name}"
         )
-    for key, signature in envelope.signatures:
-        if key in trusted and _holds(key, signature, pae(PAYLOAD_TYPE, body)):
-            digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
-            return Signed(scope=scope, key=key, digest=digest)
-    raise UsageError(
-        f"nobody that casemate.toml trusts has signed {path.name}",
-        hint="[redteam] approvers lists their public keys",
-    )
+    try:
+        _, key = dsse.verify(envelope, trusted, PAYLOAD_TYPE)
+    except StoreError as error:
+        raise UsageError(
+            f"nobody that casemate.toml trusts has signed {path.name}",
+            hint="[redteam] approvers lists their public keys",
+        ) from error
+    return Signed(scope=scope, key=key, digest=f"sha256:{hashlib.sha256(body).hexdigest()}")
 
 
 def refuse(scope: Scope, uri: str, attack: str, now: datetime, spent: int) -> None:
@@ -173,41 +161,27 @@ def in_time(scope: Scope, now: datetime) -> None:
         raise UsageError(f"the scope '{scope.name}' allows {scope.hours} UTC only")
 
 
-def pae(kind: str, body: bytes) -> bytes:
-    """Return DSSE's pre-authentication encoding of a payload."""
-    name = kind.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(name), name, len(body), body)
-
-
 def envelope_of(path: Path) -> Path:
     """Return where the envelope of a scope file lies."""
     return path.with_name(f"{path.name}.dsse.json")
 
 
-class _Envelope(msgspec.Struct, frozen=True):
-    payload: bytes
-    signatures: tuple[tuple[str, bytes], ...]
-
-
-def _envelope(where: Path) -> _Envelope:
+def _envelope(where: Path) -> tuple[bytes, bytes]:
+    """Return an envelope as it lies there, and its payload."""
     try:
         text = where.read_bytes()[:_LARGEST]
-        body: Any = json.loads(text)
-        if body["payloadType"] != PAYLOAD_TYPE:
-            raise UsageError(f"{where.name} is a signature of something else")
-        pairs = tuple(
-            (str(one["keyid"]), base64.b64decode(one["sig"], validate=True))
-            for one in body["signatures"]
-        )
-        return _Envelope(base64.b64decode(body["payload"], validate=True), pairs)
+        payload, kind, _ = dsse.opened(text)
     except FileNotFoundError as error:
         signed = where.name.removesuffix(".dsse.json")
         raise UsageError(
             f"there is no {where.name}: nobody has signed the scope",
             hint=f"its approver signs it: casemate redteam --sign {signed}",
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, StoreError) as error:
         raise UsageError(f"{where.name} is not a DSSE envelope") from error
+    if kind != PAYLOAD_TYPE:
+        raise UsageError(f"{where.name} is a signature of something else")
+    return text, payload
 
 
 def _bytes(path: Path) -> bytes:
@@ -277,22 +251,6 @@ def _private(key_file: Path) -> Any:
     if not isinstance(found, ed25519.Ed25519PrivateKey):
         raise UsageError(f"{key_file} is not an Ed25519 key")
     return found
-
-
-def _words(public: Any) -> str:
-    return _PUBLIC + base64.b64encode(public.public_bytes_raw()).decode()
-
-
-def _holds(key: str, signature: bytes, message: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature
-
-    _, ed25519 = _cryptography()
-    try:
-        raw = base64.b64decode(key.removeprefix(_PUBLIC), validate=True)
-        ed25519.Ed25519PublicKey.from_public_bytes(raw).verify(signature, message)
-    except (ValueError, InvalidSignature):
-        return False
-    return key.startswith(_PUBLIC)
 
 
 def _cryptography() -> tuple[Any, Any]:

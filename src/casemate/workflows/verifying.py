@@ -1,15 +1,17 @@
-"""Verify what the program has kept: the telemetry of a guard, or the proof of one event of it."""
+"""Verify what the program has kept: telemetry, a bundle of evidence, the proof of one of its parts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from casemate.errors import MissingExtra, UsageError
+from casemate.errors import CasemateError, MissingExtra, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
+    from casemate.case.verifier.folder import Bundle
     from casemate.records.event import Event
     from casemate.store.telemetry.verify import Verification
 
@@ -79,6 +81,133 @@ def check_proof(path: Path, public_key: Path | None) -> Event:
     if public_key is None:
         raise UsageError("a proof is checked with a key", hint="--public-key log.pub")
     return check(from_json(path.read_bytes()), read_public(public_key))
+
+
+def is_bundle(path: Path) -> bool:
+    """Return whether a folder is an evidence bundle, or what is left of one."""
+    return any((path / name).exists() for name in ("seal", "bagit.txt", "manifest-sha256.txt"))
+
+
+def verify_bundle(
+    path: Path,
+    *,
+    keys: Sequence[str] = (),
+    log_keys: Sequence[str] = (),
+    witness: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Bundle:
+    """Verify an evidence bundle.
+
+    Without a key it is held to the one in the folder of keys, where it was sealed with that.
+
+    Args:
+        path: Folder of the bundle.
+        keys: Files of public keys that may have sealed it, or `ed25519:` and base64.
+        log_keys: Likewise of the log of events.
+        witness: File with checkpoints of the case's bundles, or the folder it lies in.
+        progress: Called with (what, done, total).
+
+    Raises:
+        UsageError: A key or the witness cannot be read.
+    """
+    from casemate.case.verifier.program import check
+
+    notes = None
+    if witness is not None:
+        file = witness / "checkpoints" if witness.is_dir() else witness
+        try:
+            notes = file.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+    trusted = [_key(one) for one in keys] or _own(path)
+    return check(str(path), trusted, [_key(one) for one in log_keys], notes, progress)
+
+
+def proved(bundle: Bundle) -> list[str]:
+    """Return in words what verifying a bundle has proved, and what not."""
+    from casemate.case.verifier.program import proved as words
+
+    return words(bundle)
+
+
+def is_item_proof(path: Path) -> bool:
+    """Return whether a file is a proof of one item of a bundle."""
+    from casemate.case.verifier.proof import PROOF_HEAD
+
+    try:
+        with path.open("rb") as file:
+            return file.read(len(PROOF_HEAD)) == PROOF_HEAD.encode()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def check_item(path: Path, keys: Sequence[str], file: Path | None) -> dict[str, Any]:
+    """Return the item that a proof is for.
+
+    Raises:
+        UsageError: No key to check it with.
+        StoreError: It proves nothing.
+    """
+    from casemate.case.verifier.proof import check_proof
+
+    if not keys:
+        raise UsageError("a proof is checked with a key", hint="--public-key case.pub")
+    trusted = [_key(one) for one in keys]
+    try:
+        text = path.read_bytes()
+        return check_proof(text, trusted, None if file is None else str(file))
+    except (ValueError, OSError) as error:
+        raise StoreError(f"it proves nothing: {error}") from error
+
+
+def prove_item(path: Path, which: str) -> bytes:
+    """Return the proof that an item is in a bundle, by its name or number.
+
+    Raises:
+        UsageError: There is no such item, or it is withheld.
+    """
+    from casemate.case.bundle.proving import prove_item as prove
+
+    return prove(path, which)
+
+
+def verifier() -> bytes:
+    """Return the verifier of bundles as one file that needs nothing of this program."""
+    from casemate.case.verifier.one_file import assemble
+
+    return assemble()
+
+
+def _key(named: str) -> bytes:
+    from casemate.case.verifier.curve import read_key
+
+    try:
+        return read_key(named.encode() if named.startswith("ed25519:") else _bytes(Path(named)))
+    except ValueError as error:
+        raise UsageError(f"{named}: {error}") from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _own(path: Path) -> list[bytes]:
+    """Return this user's own key where the bundle says it was sealed with that."""
+    from casemate.case.verifier.curve import read_key
+    from casemate.store.keys import key_folder
+
+    try:
+        from casemate.store.telemetry.keys import raw, signing_key
+
+        private = key_folder(os.environ) / "case.pem"
+        named = read_key((path / "seal" / "case.pub").read_bytes())
+        own = raw(signing_key(private, path).public_key()) if private.exists() else None
+    except (ModuleNotFoundError, CasemateError, OSError, ValueError):
+        return []
+    return [own] if own == named else []
 
 
 def place(path: Path) -> Path:

@@ -53,7 +53,7 @@ class Checkpoint(NamedTuple):
 
         text, _, signature = self.note.partition(b"\n\n")
         sealed = base64.b64decode(signature.split(b" ")[2].strip())
-        if sealed[:4] != _key_id(self.origin, key):
+        if sealed[:4] != key_id(self.origin, key):
             return False
         try:
             key.verify(sealed[4:], text + b"\n")
@@ -65,7 +65,7 @@ class Checkpoint(NamedTuple):
 def sign(key: Ed25519PrivateKey, origin: str, size: int, root: bytes, previous: str) -> Checkpoint:
     """Return a signed checkpoint."""
     text = f"{origin}\n{size}\n{base64.b64encode(root).decode()}\nprevious {previous}\n"
-    sealed = _key_id(origin, key.public_key()) + key.sign(text.encode())
+    sealed = key_id(origin, key.public_key()) + key.sign(text.encode())
     signature = f"\N{EM DASH} {origin} {base64.b64encode(sealed).decode()}\n"
     return Checkpoint(origin, size, root, previous, f"{text}\n{signature}".encode())
 
@@ -100,6 +100,7 @@ def split(data: bytes) -> tuple[list[bytes], bytes]:
     return notes, data[begin:]
 
 
-def _key_id(origin: str, key: Ed25519PublicKey) -> bytes:
+def key_id(origin: str, key: Ed25519PublicKey) -> bytes:
+    """Return the four bytes by which a signed note tells keys apart (c2sp.org/signed-note)."""
     named = origin.encode() + b"\n\x01" + key.public_bytes_raw()
     return hashlib.sha256(named).digest()[:4]

@@ -33,13 +33,20 @@ def root(hashes: Sequence[bytes]) -> bytes:
 
 def path(hashes: Sequence[bytes], index: int) -> list[bytes]:
     """Return the inclusion path of leaf `index`, from the leaf to the root."""
-    found: list[bytes] = []
+    return paths(hashes, (index,))[0]
+
+
+def paths(hashes: Sequence[bytes], indexes: Sequence[int]) -> list[list[bytes]]:
+    """Return the inclusion paths of several leaves; the tree is built once for all of them."""
+    places = list(indexes)
+    found: list[list[bytes]] = [[] for _ in places]
     while len(hashes) > 1:
-        beside = index ^ 1
-        if beside < len(hashes):
-            found.append(hashes[beside])
+        for number, place in enumerate(places):
+            beside = place ^ 1
+            if beside < len(hashes):
+                found[number].append(hashes[beside])
+            places[number] = place >> 1
         hashes = _above(hashes)
-        index >>= 1
     return found
 
 

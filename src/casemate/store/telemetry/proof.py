@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from casemate.errors import StoreError, UsageError
+from casemate.errors import CasemateError, StoreError, UsageError
 from casemate.store.telemetry import merkle
 from casemate.store.telemetry.checkpoint import parse
 from casemate.store.telemetry.columns import SEQUENCE, WRITER, event, form, unpack
@@ -21,6 +21,7 @@ from casemate.store.telemetry.segment import read_payloads
 from casemate.store.telemetry.witness import Notes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -63,38 +64,81 @@ def prove(folder: Path, writer: str, sequence: int) -> Proof:
         UsageError: There is no such event, or it is not sealed yet.
         StoreError: The log cannot be read.
     """
+    found = prove_all(folder, [(writer, sequence)])[writer, sequence]
+    if isinstance(found, CasemateError):
+        raise found
+    return found
+
+
+def prove_all(
+    folder: Path, wanted: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], Proof | CasemateError]:
+    """Return the proof of each event, or why there is none; each segment is read once.
+
+    Args:
+        folder: Place of the telemetry.
+        wanted: Writers and sequences.
+
+    Raises:
+        StoreError: The log cannot be read.
+    """
+    found: dict[tuple[str, int], Proof | CasemateError] = {}
     leaves = Leaves(folder)
-    for segment in leaves.segments():
-        if any(s.writer == writer and s.first <= sequence < s.upto for s in segment.spans):
-            break
-    else:
-        raise UsageError(f"no event {writer}:{sequence} is sealed in {folder}")
-    names, payloads = read_payloads(leaves.path(segment))
-    places = (
-        place
-        for place, row in enumerate(unpack(payload, names) for payload in payloads)
-        if (row[WRITER], row[SEQUENCE]) == (writer, sequence)
-    )
-    index = next(places, None)
-    if index is None:
-        raise UsageError(f"event {writer}:{sequence} was lost: a gap stands in its place")
+    there: dict[int, tuple[Segment, list[tuple[str, int]]]] = {}
+    segments = leaves.segments()
+    for writer, sequence in wanted:
+        for segment in segments:
+            if any(s.writer == writer and s.first <= sequence < s.upto for s in segment.spans):
+                there.setdefault(segment.number, (segment, []))[1].append((writer, sequence))
+                break
+        else:
+            found[writer, sequence] = UsageError(
+                f"no event {writer}:{sequence} is sealed in {folder}"
+            )
+    if not there:
+        return found
     notes, _ = Notes(folder / FOLDER).read()
     if not notes:
         raise StoreError(f"the log of {folder} has no checkpoint")
     last = parse(notes[-1])
     lines = (folder / FOLDER / FILE).read_bytes().splitlines()[: last.size]
-    if segment.number >= len(lines):
-        raise StoreError(f"segment {segment.number} is not signed yet")
-    return Proof(
-        row=payloads[index],
-        columns=names,
-        index=index,
-        path=b"".join(merkle.path([merkle.leaf(one) for one in payloads], index)),
-        leaf=lines[segment.number].decode(),
-        number=segment.number,
-        leaf_path=b"".join(merkle.path([merkle.leaf(one) for one in lines], segment.number)),
-        checkpoint=last.note.decode(),
-    )
+    hashes = [merkle.leaf(one) for one in lines]
+    for number, (segment, events) in there.items():
+        if number >= len(lines):
+            error = StoreError(f"segment {number} is not signed yet")
+            found.update(dict.fromkeys(events, error))
+            continue
+        names, payloads = read_payloads(leaves.path(segment))
+        places = _places(names, payloads, set(events))
+        ways = merkle.paths([merkle.leaf(one) for one in payloads], list(places.values()))
+        steps = b"".join(merkle.path(hashes, number))
+        for (which, index), way in zip(places.items(), ways, strict=True):
+            found[which] = Proof(
+                row=payloads[index],
+                columns=names,
+                index=index,
+                path=b"".join(way),
+                leaf=lines[number].decode(),
+                number=number,
+                leaf_path=steps,
+                checkpoint=last.note.decode(),
+            )
+        for writer, sequence in set(events) - set(places):
+            found[writer, sequence] = UsageError(
+                f"event {writer}:{sequence} was lost: a gap stands in its place"
+            )
+    return found
+
+
+def _places(
+    names: tuple[str, ...], payloads: Sequence[bytes], wanted: set[tuple[str, int]]
+) -> dict[tuple[str, int], int]:
+    found = {}
+    for place, payload in enumerate(payloads):
+        row = unpack(payload, names)
+        if (row[WRITER], row[SEQUENCE]) in wanted:
+            found[row[WRITER], row[SEQUENCE]] = place
+    return found
 
 
 def check(proof: Proof, key: Ed25519PublicKey) -> Event:

@@ -1,0 +1,1 @@
+"""Evidence bundles: what a case holds, packed so that anyone can verify it offline."""
