@@ -1,4 +1,4 @@
-"""`casemate lineage record|import|show`: what a model was made from, and what was made from it."""
+"""`casemate lineage record|import|deploy|show`: what models are made from, and what of them."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def add_parser(verbs: Any) -> None:
     own = parser.add_subparsers(metavar="VERB", required=True)
     _add_record(own)
     _add_import(own)
+    _add_deploy(own)
     _add_show(own)
 
 
@@ -52,6 +53,10 @@ def _add_record(own: Any) -> None:
         help="how to see what it opens: system calls (Linux), Python alone, or declared files "
         "alone (default: the first that can be had)",
     )  # fmt: skip
+    parser.add_argument(
+        "--row-digests", action="store_true",
+        help="keep a digest of each row of its data, to find contaminated rows by",
+    )  # fmt: skip
     options.add_config(parser)
     options.add_quiet(parser)
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
@@ -77,6 +82,23 @@ def _add_import(own: Any) -> None:
     options.add_config(parser)
     options.add_quiet(parser)
     parser.set_defaults(run=_import)
+
+
+def _add_deploy(own: Any) -> None:
+    parser = own.add_parser(
+        "deploy",
+        help="say which model answers under a name, and since when",
+        description="Put on record that a model, version or alias answers under the name that "
+        "events of the guard carry, so that its decisions can be counted.",
+    )
+    parser.add_argument("node", metavar="MODEL", help="id, name, path or digits of a digest")
+    parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="fraud")
+    parser.add_argument("--version", help="as events carry it (default: any)")
+    parser.add_argument("--since", metavar="TIME", help="48h or 2026-11-02T06:00Z (default: now)")
+    parser.add_argument("--by", metavar="WHO", help="who says so (default: you)")
+    options.add_config(parser)
+    options.add_quiet(parser)
+    parser.set_defaults(run=_deploy)
 
 
 def _add_show(own: Any) -> None:
@@ -109,7 +131,7 @@ def _record(args: argparse.Namespace) -> int:
     with open_workspace(args.store, loaded) as workspace:
         done = lineage.record_run(
             loaded, workspace, command, data=args.data, out=args.out, parents=args.parent,
-            how=args.watch, say=say,
+            how=args.watch, row_digests=args.row_digests, say=say,
         )  # fmt: skip
     if not args.quiet:
         kinds = [one.kind for one in done.lineage.nodes]
@@ -138,6 +160,26 @@ def _import(args: argparse.Namespace) -> int:
     for note in found.notes:
         print(f"  {printable(note)}")
     return 3 if found.notes else 0
+
+
+def _deploy(args: argparse.Namespace) -> int:
+    import getpass
+    import time
+
+    from casemate.cli.terminal import printable
+    from casemate.workflows import config, hunting, lineage
+    from casemate.workflows.job import open_workspace
+
+    loaded = config.read(args.config)
+    now = time.time_ns() // 1000
+    at = now if args.since is None else hunting.begin_of(args.since, now)
+    with open_workspace(args.store, loaded) as workspace:
+        node = lineage.deploy(
+            workspace, args.node, args.name, by=args.by or getpass.getuser(),
+            version=args.version, at=at,
+        )  # fmt: skip
+    print(f"{printable(node.name)} answers with {printable(args.node)} since {hunting.moment(at)}")
+    return 0
 
 
 def _show(args: argparse.Namespace) -> int:

@@ -13,21 +13,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from casemate.errors import UsageError
+from casemate.errors import MissingExtra, UsageError
 from casemate.lineage.digests import of_file
+from casemate.lineage.graph import radius as follow
 from casemate.lineage.graph import tree
 from casemate.lineage.places import kind_of
 from casemate.lineage.recording import How, record
-from casemate.records.edge import Node
+from casemate.records.edge import Edge, Node
 from casemate.records.make import make
 from casemate.store.lineage import LineageBook
+from casemate.workflows import decisions, rowwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from casemate.lineage.account import Recorded
     from casemate.lineage.found import Lineage
-    from casemate.lineage.graph import Branch
+    from casemate.lineage.graph import Branch, Radius
+    from casemate.records.incident import Incident
     from casemate.store.workspace import Workspace
     from casemate.workflows.config import Loaded
 
@@ -49,6 +52,7 @@ def record_run(
     out: Sequence[str] = (),
     parents: Sequence[str] = (),
     how: How = "auto",
+    row_digests: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Recorded:
     """Run a command under the recorder and keep its lineage, whatever becomes of it.
@@ -61,6 +65,7 @@ def record_run(
         out: Patterns of files it writes.
         parents: Models it starts from: files, or nodes of the lineage.
         how: How to see what it opens.
+        row_digests: Whether to keep a digest of each row of its data sets.
         say: Called with what a person at the terminal should know.
 
     Raises:
@@ -83,7 +88,152 @@ def record_run(
     _keep(book, recorded.lineage)
     if recorded.listing:
         workspace.put_blob(recorded.listing.encode())
+    if row_digests:
+        for note in rowwise.keep(book, recorded):
+            say(note)
     return recorded
+
+
+def deploy(
+    workspace: Workspace,
+    which: str,
+    name: str,
+    *,
+    by: str,
+    version: str | None = None,
+    at: int | None = None,
+) -> Node:
+    """Put on record that a model answers under a name from a time on, and return the deployment.
+
+    Args:
+        workspace: Where the lineage is kept.
+        which: The model, version or alias, as for `LineageBook.node`.
+        name: Of the model as its events carry it.
+        by: Who says so.
+        version: As its events carry it.
+        at: Since when, in microseconds since the epoch; None for ever.
+
+    Raises:
+        UsageError: There is no such node, or it is no model.
+    """
+    book = LineageBook(workspace)
+    source = book.node(which)
+    if source.kind not in {"model", "checkpoint", "version", "alias", "file"}:
+        raise UsageError(f"a {source.kind} cannot be deployed", hint="name a model or a version")
+    facts = {"model": name} if version is None else {"model": name, "version": version}
+    whole = name if version is None else f"{name}:{version}"
+    node = make(Node, id=f"deployment:{whole}", kind="deployment", name=whole, at=at, facts=facts)
+    edge = make(Edge, source=source.id, target=node.id, relation="deployed-as", by=by, at=at)
+    book.add([node], [edge])
+    return node
+
+
+def radius(
+    loaded: Loaded,
+    workspace: Workspace,
+    case: Incident | None = None,
+    *,
+    data: str | Path | None = None,
+    rows: str | None = None,
+    nodes: Sequence[str] = (),
+    telemetry: str | Path | None = None,
+) -> Blast:
+    """Return what contaminated data or models reach: models, deployments, decisions, people.
+
+    Args:
+        loaded: The configuration.
+        workspace: Where the lineage is kept.
+        case: Its models are where it begins, when neither data nor nodes are given.
+        data: A contaminated file: itself, and every data set that holds rows of it.
+        rows: Only these rows of it, as for `lineage.rows.chooser`.
+        nodes: Nodes of the lineage.
+        telemetry: Where the events are; by default the case's, else the guard's.
+
+    Raises:
+        UsageError: Nothing to begin at, no such file or node.
+        FormatError: `rows` was given and the file's cannot be read.
+    """
+    book = LineageBook(workspace)
+    notes: list[str] = []
+    starts = [book.node(one) for one in nodes]
+    found = None
+    if data is not None:
+        found = rowwise.find(book, loaded.root, Path(data), rows, notes)
+        starts += [one.node for one in found.holding]
+    elif rows is not None:
+        raise UsageError("rows are of a file", hint="--data FILE --rows FILTER")
+    if not starts and data is None and case is not None:
+        starts = _models_of(book, case, notes)
+    if not starts and data is None:
+        raise UsageError(
+            "there is nothing to begin at", hint="--data FILE, with --rows FILTER; or --node NODE"
+        )
+    whole = follow(book, list(dict.fromkeys(one.id for one in starts)))
+    wanted = decisions.windows(book, whole)
+    place = telemetry or (case.telemetry if case is not None else None)
+    where = place or loaded.config.guard.telemetry or workspace.folder / "telemetry"
+    served, number, people = _served(where, wanted, notes)
+    if whole.cut:
+        notes.append("there is more than is named here")
+    return Blast(whole, found, tuple(served), number, people, tuple(notes))
+
+
+class Blast(NamedTuple):
+    """How far contaminated data or models reach."""
+
+    radius: Radius
+    rows: rowwise.Found | None
+    """Where the rows asked for were found; None where none were."""
+    served: tuple[decisions.Served, ...]
+    """What deployments within it answered."""
+    decisions: int | None
+    """Of all of them; None where it cannot be told."""
+    principals: int | None
+    """Who got one of them, each once; likewise."""
+    notes: tuple[str, ...]
+    """What is not known."""
+
+
+def blast_as_json(blast: Blast) -> dict[str, Any]:
+    """Return a radius as JSON takes it."""
+    body: dict[str, Any] = msgspec.to_builtins(blast._asdict())
+    return body
+
+
+def _models_of(book: LineageBook, case: Incident, notes: list[str]) -> list[Node]:
+    """Return the nodes that a case's models are known by."""
+    names = case.triage.models if case.triage is not None else ()
+    found: list[Node] = []
+    for name in names:
+        known = [one for one in book.find(name) if one.kind in _RUNNING]
+        known += [one for one in book.nodes(_RUNNING) if name in _names_of(one)]
+        if not known:
+            notes.append(f"the lineage does not know the model '{name}' of the case")
+        found += known
+    return found
+
+
+_RUNNING = ("model", "version", "alias", "deployment")
+
+
+def _names_of(node: Node) -> set[object]:
+    return {node.facts.get("model"), node.facts.get("registered")}
+
+
+def _served(
+    where: str | Path, wanted: Sequence[decisions.Window], notes: list[str]
+) -> tuple[list[decisions.Served], int | None, int | None]:
+    if not wanted:
+        notes.append("nothing within it is known to run, so no decisions can be counted")
+        return [], None, None
+    try:
+        from casemate.store.telemetry.opening import open_query
+    except ModuleNotFoundError as error:
+        raise MissingExtra("case", for_="counting decisions") from error
+    if "://" not in str(where) and not Path(where).is_dir():
+        notes.append("there is no telemetry, so no decisions can be counted")
+        return [], None, None
+    return decisions.served(open_query(where), wanted)
 
 
 def import_(loaded: Loaded, workspace: Workspace, kind: str, place: str, **options: Any) -> Kept:
