@@ -1,6 +1,6 @@
 """A small real project to run workflows on: a linear torch model on scikit-learn's digits."""
 
-import os
+import contextlib
 import shutil
 
 import numpy as np
@@ -79,12 +79,8 @@ def once(trained, tmp_path_factory):
     for name in ("w.pt", "d.npz", "m.py"):
         (folder / name).write_bytes((trained / name).read_bytes())
     (folder / "casemate.toml").write_text(SHORT)
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
+    with contextlib.chdir(folder):
         return folder, assess(minutes=0.2)
-    finally:
-        os.chdir(before)
 
 
 @pytest.fixture
