@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from casemate.case import evidence
-from casemate.case.triage import Focus
-from casemate.case.triage import triage as judge
+from casemate.case.triage.report import Focus
+from casemate.case.triage.report import triage as judge
 from casemate.catalog import loader
 from casemate.catalog.entries import Playbook, ThreatKind
 from casemate.errors import CasemateError, UsageError
@@ -128,27 +128,13 @@ def _triage(
             reasons=(f"there are no events in {where}",),
             next_steps=("casemate import brings past traffic in",),
         )
-    principals = {name for one in named.detections for name in one.principals}
-    events = [*named.events, *(name for one in named.detections for name in one.events)]
-    begins = [one.began for one in named.detections]
-    ends = [one.ended for one in named.detections]
     for name in named.events:
-        event = sources.event_of(query, name)
-        if event is None:
+        if sources.event_of(query, name) is None:
             raise UsageError(
                 f"event {name} is not in the telemetry",
                 hint="--telemetry FOLDER names where it is",
             )
-        principals.add(event.principal)
-        begins.append(event.at)
-        ends.append(event.at)
-    focus = Focus(
-        model=model or (named.detections[0].model if named.detections else None),
-        principals=tuple(sorted(principals)),
-        since=since if since is not None else min(begins, default=None),
-        until=until if until is not None else max(ends, default=None),
-        events=tuple(dict.fromkeys(events)),
-    )
+    focus = Focus(model=model, since=since, until=until, events=named.events)
     return judge(query, detections=named.detections, focus=focus)
 
 

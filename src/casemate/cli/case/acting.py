@@ -152,18 +152,21 @@ def _elsewhere(args: argparse.Namespace, loaded: Loaded, workspace: Workspace) -
 
     if args.patch is not None:
         change = operating.patch(
-            loaded, workspace, args.case, args.action, args.patch, by=_by(args)
-        )
+            loaded, workspace, args.case, args.action, args.patch, by=_by(args),
+            principals=args.principal, settings=_values(args.settings),
+        )  # fmt: skip
         print(change.text, end="")
-        print(printable(change.how), file=sys.stderr)
+        for line in (change.how, *change.notes):
+            print(printable(line), file=sys.stderr)
         return 0
     if args.action != "last-good":
         from casemate.errors import UsageError
 
         raise UsageError("--mlflow sets an alias back", hint="--action last-good")
     moved = operating.set_alias(
-        loaded, workspace, args.case, args.mlflow, to=args.to, dry_run=args.dry_run, by=_by(args)
-    )
+        loaded, workspace, args.case, args.mlflow, to=args.to, dry_run=args.dry_run, by=_by(args),
+        emergency=args.emergency, settings=_values(args.settings),
+    )  # fmt: skip
     for line in moved:
         print(printable(line))
     return 0
@@ -178,6 +181,79 @@ def undo(args: argparse.Namespace) -> int:
         made = containing.undo(loaded, workspace, args.case, args.order, by=_by(args), why=args.why)
     showing.undone(made)
     return 3 if made.waiting else 0
+
+
+def radius(args: argparse.Namespace) -> int:
+    """Print what a case reaches; 3 where something beyond it is not known."""
+    import json
+
+    from casemate.cli.case import showing
+    from casemate.workflows import lineage, operating
+
+    with _opened(args) as (loaded, workspace, _progress):
+        blast = operating.radius(
+            loaded, workspace, args.case, by=_by(args), data=args.data, rows=args.rows,
+            nodes=args.node,
+        )  # fmt: skip
+    if args.format == "json":
+        print(json.dumps(lineage.blast_as_json(blast), indent=1))
+    else:
+        showing.radius(blast)
+    return 3 if blast.radius.unknown or blast.radius.cut or blast.notes else 0
+
+
+def playbook(args: argparse.Namespace) -> int:
+    """Take steps of the playbook and print where it stands; 3 where a step failed or waits."""
+    from casemate.cli.case import showing
+    from casemate.workflows import playbooks
+
+    with _opened(args) as (loaded, workspace, _progress):
+        made = playbooks.playbook(
+            loaded, workspace, args.case, by=_by(args), step=args.step, answer=args.answer,
+            skip=args.skip, every=args.all, dry_run=args.dry_run, import_file=args.import_file,
+            export=args.export,
+        )  # fmt: skip
+    showing.playbook(made)
+    failed = any(made.steps[name].state == "failed" for name in made.ran if name in made.steps)
+    return 3 if failed else 0
+
+
+def paper(args: argparse.Namespace) -> int:
+    """Write a paper and say where it lies."""
+    from casemate.workflows import papers
+
+    with _opened(args) as (loaded, workspace, _progress):
+        path = papers.write_paper(loaded, workspace, args.case, args.kind, by=_by(args))
+    print(f"a draft, for a person to check and sign: {path}")
+    return 0
+
+
+def bundle(args: argparse.Namespace) -> int:
+    """Pack a case and say how to verify it."""
+    from pathlib import Path
+
+    from casemate.cli.terminal import printable
+    from casemate.store.cases import CaseBook
+    from casemate.workflows import bundling
+
+    with _opened(args) as (loaded, workspace, progress):
+        case = CaseBook(workspace).get(args.case)
+        out = args.output or Path(case.id)
+        made = bundling.bundle(
+            loaded, workspace, case, out=out, redact=_listed(args.redact),
+            withhold=_listed(args.withhold), by=_by(args), progress=progress,
+        )  # fmt: skip
+    for remark in made.notes:
+        print(f"note: {printable(remark)}")
+    print(f"{made.items} items, {made.withheld} withheld, in {made.folder}")
+    print(f"root {made.root}")
+    print(f"sealed with {made.key}")
+    print(f"verify it anywhere: python {made.folder}/verify_bundle.py {made.folder}")
+    return 0
+
+
+def _listed(given: list[str]) -> list[str]:
+    return [one.strip() for part in given for one in part.split(",") if one.strip()]
 
 
 def note(args: argparse.Namespace) -> int:

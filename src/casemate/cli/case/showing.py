@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from casemate.records.incident import Incident, Triage
     from casemate.workflows.cases import View
     from casemate.workflows.containing import Contained, Preview
+    from casemate.workflows.lineage import Blast
+    from casemate.workflows.playbooks import Played
 
 _LINES = 6
+_MOST = 20
 
 
 def case(view: View, *, log: bool = False, items: bool = False) -> None:
@@ -152,6 +155,76 @@ def undone(made: Contained) -> None:
         print(f"ended: {order.undoes}")
     if made.waiting:
         print(f"guards that have not said so yet: {', '.join(made.waiting)}")
+
+
+def playbook(made: Played) -> None:
+    """Print where a playbook stands: each step, and the next one in full."""
+    plan = made.plan
+    print(f"{plan.id}: {printable(plan.title)}")
+    for remark in plan.notes:
+        print(f"  note: {printable(remark)}")
+    if made.rehearsal is not None:
+        one = made.rehearsal
+        print(f"  a rehearsal, the case is as it was: {printable(one.what)} ({one.on})")
+        print(f"  triage said: {printable(one.said)}")
+        print(f"  contained: {_yes(one.contained)}; evidence intact: {_yes(one.intact)}")
+    for number, step in enumerate(plan.steps, 1):
+        state = made.steps[step.id].state if step.id in made.steps else "open"
+        answer = made.steps[step.id].answer if step.id in made.steps else None
+        mark = ">" if made.next is not None and step.id == made.next.id else " "
+        print(f" {mark}{number:2} {state:8} {step.phase:10} {printable(step.title)}")
+        if answer and (step.id in made.ran or state in ("failed", "waiting")):
+            print(f"      {printable(answer)}")
+    if made.next is None:
+        print("nothing is left to do")
+        return
+    step = made.next
+    print(f"\nnext: {printable(step.title)}  [{step.id}]")
+    print(f"  {printable(step.text)}")
+    for command in step.commands:
+        print(f"  $ {printable(command.replace('CASE', made.case.id))}")
+    if step.question is not None:
+        print(f"  question: {printable(step.question)}")
+    print(f"  good: {printable(step.good)}")
+    print(f"  bad: {printable(step.bad)}")
+    word = "--step " + step.id
+    done = word if step.check is not None else f'{word} --answer "..."'
+    print(f"  then: casemate case playbook {made.case.id} {done}")
+
+
+def radius(blast: Blast) -> None:
+    """Print what a case reaches: what is recorded, what is proposed, what is not known."""
+    whole = blast.radius
+    starts = ", ".join(one.name for one in whole.starts) or "nothing known"
+    print(f"begins at: {printable(starts)}")
+    if blast.rows is not None:
+        for held in blast.rows.holding:
+            print(f"  {printable(held.node.name)} holds {held.rows} of the rows")
+    for kind, reached in whole.recorded.items():
+        for one in reached[:_MOST]:
+            way = " > ".join(one.path)
+            print(f"{kind:11} {printable(one.node.name)}  ({printable(way)})")
+        if len(reached) > _MOST:
+            print(f"{kind:11} and {len(reached) - _MOST} more")
+    for kind, reached in whole.proposed.items():
+        for one in reached[:_MOST]:
+            why = "; ".join(one.why)
+            print(
+                f"{kind:11} {printable(one.node.name)}  PROPOSED {one.confidence:.2f}: "
+                f"{printable(why)}"
+            )
+    for served in blast.served:
+        print(f"served by {printable(served.window.name)}: {served.decisions:,} decisions")
+    if blast.decisions is not None:
+        print(f"decisions: {blast.decisions:,} about {blast.principals:,} principals")
+    for unknown in whole.unknown:
+        print(f"not known beyond {printable(unknown.node.name)}: {printable(unknown.why)}")
+    for remark in blast.notes:
+        print(f"note: {printable(remark)}")
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "NO"
 
 
 def _time(moment: Any) -> str:

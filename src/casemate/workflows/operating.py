@@ -1,0 +1,271 @@
+"""Operating: how far a case reaches, and what is done about it where no guard stands.
+
+`case radius` follows the lineage. `case contain --patch` prints a change for an operator and does
+nothing; `--mlflow` sets an alias back. All go on the case's custody log, with what undoes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from casemate.case.changes import Change, Wish, change
+from casemate.case.changes_mlflow import mlflow_alias, registered
+from casemate.errors import UsageError
+from casemate.store.cases import CaseBook
+from casemate.workflows import containing, custody, lineage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from casemate.records.incident import Incident
+    from casemate.store.workspace import Workspace
+    from casemate.workflows.config import Loaded
+
+PRODUCTION = ("prod", "production", "champion", "live")
+"""Aliases that are set back unless another is named, the first there is."""
+
+_NAMED = 200
+"""Nodes of a radius that the custody log names."""
+
+
+def radius(
+    loaded: Loaded,
+    workspace: Workspace,
+    case: str,
+    *,
+    by: str,
+    data: str | Path | None = None,
+    rows: str | None = None,
+    nodes: Sequence[str] = (),
+) -> lineage.Blast:
+    """Return how far a case reaches and put it on record; arguments as `lineage.radius`.
+
+    Raises:
+        UsageError: Nothing to begin at, no such file or node.
+        FormatError: Rows were asked for and the file's cannot be read.
+    """
+    cases = CaseBook(workspace)
+    found = cases.get(case)
+    blast = lineage.radius(loaded, workspace, found, data=data, rows=rows, nodes=nodes)
+    running = [
+        one
+        for kind in ("deployment", "alias", "version", "model")
+        for side in (blast.radius.recorded, blast.radius.proposed)
+        for one in side.get(kind, ())
+    ]
+    counts = {kind: number for kind, number in blast.radius.counts.items() if number}
+    counted = ", ".join(f"{number} {kind}" for kind, number in counts.items())
+    words = f"reaches {counted or 'nothing that is known'}"
+    names = [one.node.name for one in running if one.confidence == 1][:8]
+    if names:
+        words += f": {', '.join(names)}"
+    if blast.decisions is not None:
+        words += f"; {blast.decisions:,} decisions"
+    if blast.principals is not None:
+        words += f" for {blast.principals:,} principals"
+    if blast.radius.cut or blast.radius.unknown or blast.notes:
+        words += "; not all of it is known"
+    cases.change(
+        found.id,
+        custody.action(
+            by, "scoped", words,
+            records=tuple(dict.fromkeys(one.node.id for one in running))[:_NAMED],
+            details={
+                **counts, "decisions": blast.decisions, "principals": blast.principals,
+                "unknown": len(blast.radius.unknown),
+            },
+        ),
+        lambda one: one,
+    )  # fmt: skip
+    return blast
+
+
+def patch(
+    loaded: Loaded,
+    workspace: Workspace,
+    case: str,
+    action: str,
+    path: Path,
+    *,
+    by: str,
+    principals: Sequence[str] = (),
+    settings: Mapping[str, containing.Setting] | None = None,
+) -> Change:
+    """Return the change an operator makes to a file, and put on record that it was written.
+
+    Args:
+        loaded: The configuration.
+        workspace: Where the case is kept.
+        case: Its id.
+        action: `block`, `throttle` or `last-good`.
+        path: An nginx, Envoy or KServe file.
+        by: Who asks for it.
+        principals: Instead of the suspects.
+        settings: `per_minute`, `upstream`, `instead_of`.
+
+    Raises:
+        UsageError: The file cannot be read or cannot do this, or there is nobody to reach.
+    """
+    cases = CaseBook(workspace)
+    found = cases.get(case)
+    told = dict(settings or {})
+    names = list(principals)
+    if not names and found.triage is not None:
+        names = [one.principal for one in found.triage.suspects if one.principal]
+    upstream = told.get("upstream") or loaded.config.guard.last_good
+    instead = told.get("instead_of")
+    wish = Wish(
+        found.id,
+        action,
+        tuple(names),
+        header=loaded.config.guard.principal.header,
+        per_minute=float(told.get("per_minute", 6.0)),
+        upstream=None if upstream is None else str(upstream),
+        instead_of=None if instead is None else str(instead),
+    )
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as text: {error}") from error
+    made = change(str(path), text, wish)
+    digest = f"sha256:{hashlib.sha256(made.text.encode()).hexdigest()}"
+    cases.change(
+        found.id,
+        custody.action(
+            by, "contained", f"{action}: a change of {path.name} was written for an operator",
+            outcome="planned", records=(digest,), details={"action": action, "file": path.name},
+        ),
+        lambda one: one,
+    )  # fmt: skip
+    return made
+
+
+def set_alias(
+    loaded: Loaded,
+    workspace: Workspace,
+    case: str,
+    url: str,
+    *,
+    by: str,
+    to: str | None = None,
+    dry_run: bool = False,
+    emergency: bool = False,
+    settings: Mapping[str, containing.Setting] | None = None,
+) -> list[str]:
+    """Set an alias of a registry back to a version that was good; returns what was done, in lines.
+
+    Args:
+        loaded: The configuration.
+        workspace: Where the case is kept.
+        case: Its id.
+        url: Of an MLflow tracking server.
+        by: Who does it.
+        to: The version; by default the newest before the present one that the case's radius does
+            not reach.
+        dry_run: Only say what would be done.
+        emergency: Do it before the evidence is frozen, on record.
+        settings: `model` and `alias`, where the case does not say which.
+
+    Raises:
+        UsageError: Which model, alias or version is meant is not clear; or the evidence is not
+            frozen and this is no emergency.
+        TargetError: The registry cannot be asked.
+    """
+    del loaded
+    cases = CaseBook(workspace)
+    found = cases.get(case)
+    told = dict(settings or {})
+    model = _model(found, told)
+    known = registered(url, model)
+    if known is None:
+        raise UsageError(
+            f"the registry has no model '{model}'",
+            hint="--set model=NAME: a registry may call it otherwise than events do",
+        )
+    alias = _alias(model, known.aliases, told)
+    current = known.aliases[alias]
+    reached = {
+        record
+        for one in cases.log(found.id).actions
+        if one.kind == "scoped" and one.outcome == "done"
+        for record in one.records
+    }
+    version = to or _before(model, current, known.versions, reached)
+    if dry_run:
+        return [
+            f"{model}@{alias} stands for version {current} and would stand for {version}",
+            "nothing was done: this was a dry run",
+        ]
+    frozen = any(
+        one.kind == "frozen" and one.outcome == "done" for one in cases.log(found.id).actions
+    )
+    if not frozen and not emergency:
+        raise UsageError(
+            f"the evidence of {found.id} is not frozen, and a containment changes the system",
+            hint=f"casemate case collect {found.id}, or --emergency, which goes on record",
+        )
+    moved = mlflow_alias(url, model, alias, version)
+    words = f"last-good: {model}@{alias} from version {moved.former} to {moved.now}"
+    if not frozen:
+        words += "; as an emergency, before the evidence was frozen"
+    cases.change(
+        found.id,
+        custody.action(
+            by, "contained", words,
+            details={
+                "action": "last-good", "registry": url, "model": model, "alias": alias,
+                "former": moved.former, "now": moved.now, "emergency": not frozen,
+            },
+        ),
+        lambda one: msgspec.structs.replace(one, state="contained"),
+    )  # fmt: skip
+    undo = f"casemate case contain {found.id} --action last-good --mlflow {url}"
+    return [
+        f"{model}@{alias} stands for version {moved.now} now; it stood for {moved.former}",
+        f"undo: {undo} --to {moved.former} --set model={model} --set alias={alias}",
+        "servers that loaded the alias before serve the former version until they load it again",
+    ]
+
+
+def _model(case: Incident, told: Mapping[str, containing.Setting]) -> str:
+    if told.get("model"):
+        return str(told["model"])
+    models = case.triage.models if case.triage is not None else ()
+    if len(models) != 1:
+        raise UsageError(
+            f"{case.id} names {'no model' if not models else f'{len(models)} models'}",
+            hint="--set model=NAME",
+        )
+    return models[0]
+
+
+def _alias(model: str, aliases: Mapping[str, str], told: Mapping[str, containing.Setting]) -> str:
+    wanted = told.get("alias")
+    if wanted is not None and str(wanted) in aliases:
+        return str(wanted)
+    if wanted is None and len(aliases) == 1:
+        return next(iter(aliases))
+    if wanted is None:
+        for alias in PRODUCTION:
+            if alias in aliases:
+                return alias
+    raise UsageError(
+        f"{model} has no alias '{wanted}'" if wanted else f"which alias of {model} is not clear",
+        hint=f"--set alias=NAME, of: {', '.join(sorted(aliases)) or 'none'}",
+    )
+
+
+def _before(model: str, current: str, versions: Sequence[str], reached: set[str]) -> str:
+    """Return the newest version before the present one that a radius does not reach."""
+    place = versions.index(current) if current in versions else len(versions)
+    for version in reversed(versions[:place]):
+        if not any(one.endswith(f":models/{model}/{version}") for one in reached):
+            return version
+    raise UsageError(
+        f"{model} has no version before {current} that is known to be good",
+        hint="--to VERSION",
+    )
