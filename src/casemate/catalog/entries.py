@@ -174,7 +174,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Seconds between two of them."""
     start: float = 0.0
     """Seconds after the beginning of the case."""
-    fields: dict[str, str | int | float] = {}
+    fields: dict[str, str | int | float | bool] = {}
     """Fields of the log source that differ from those of an ordinary inference."""
     vary: tuple[str, ...] = ()
     """Fields that have another value in each of them."""
@@ -236,6 +236,10 @@ class Playbook(Entry, frozen=True, kw_only=True):
     """Machine tag of the MISP taxonomy `failure-mode-in-machine-learning`."""
     rehearsed: Literal["attack", "fixture"]
     """Whether its dry run is on an attack that casemate runs, or on recorded events."""
+    attack: str | None = None
+    """The attack of that dry run: catalog id in `attacks/`."""
+    fixture: tuple[Sample, ...] = ()
+    """The recorded events of that dry run, among those of ordinary callers."""
     body: str
     """Name of the CACAO file that lies beside it."""
 

@@ -35,7 +35,8 @@ def paper(text):
     "text",
     [
         EVIL, "1. one\n2. two", "- x", "a | b", "`code`", "<img src=x onerror=alert(1)>",
-        "&lt;b&gt;", "![x](http://x)", "**b** _i_ ~~s~~", "# h", "    code", "\\", "http://x", "{{ 7 * 7 }}", "",
+        "&lt;b&gt;", "![x](http://x)", "**b** _i_ ~~s~~", "# h", "    code", "\\", "http://x",
+        "{{ 7 * 7 }}", "",
     ],
 )  # fmt: skip
 def test_hostile_text_makes_no_element(text):
