@@ -29,6 +29,7 @@ WORDS = {
     "logs": "Add a log format",
     "mitigations": "Add a mitigation",
     "bars": "Add a bar",
+    "advisories": "Add an advisory",
 }
 
 

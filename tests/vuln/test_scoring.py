@@ -9,6 +9,7 @@ from casemate.catalog.loader import entries
 from casemate.errors import UsageError
 from casemate.records.severity import Severity
 from casemate.records.vulnerability import Facts
+from casemate.vuln import bug_bar
 from casemate.vuln.limits import choices
 from casemate.vuln.metrics import metrics
 from casemate.vuln.scoring import from_vector, scores
@@ -94,7 +95,10 @@ def test_a_worse_fact_never_lowers_a_score(threat, field, mild, bad):
     ],
 )
 def test_the_bug_bar_says_what_its_table_says(threat, facts, level):
-    assert by_scheme(threat, facts)["bug-bar"].level == level
+    found = bug_bar.score(threat, facts)
+    assert found.level == level
+    assert found in scores(threat, facts)
+    assert found.because
 
 
 def test_every_metric_is_explained_and_the_unknown_is_said_to_be_assumed():

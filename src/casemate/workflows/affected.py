@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from casemate.errors import CasemateError
+from casemate.export.coverage import is_complete
 from casemate.scan import scan
 from casemate.store.lineage import LineageBook
 from casemate.store.vulnerabilities import VulnerabilityBook
@@ -91,7 +92,7 @@ def affected(
         unsure += [
             f"{one.target.uri}: {one.reasons[0] if one.reasons else 'not read whole'}"
             for one in report.verdicts
-            if one.answer == "cannot-tell"
+            if not is_complete(one)
         ]
         looked.append(f"{len(report.verdicts)} files")
     nodes, trouble = _lineage(workspace)
