@@ -40,6 +40,7 @@ def test_it_says_what_the_case_says():
     assert info["related_events"] == [{"uid": "w-0:1"}, {"uid": "w-0:2"}]
     assert info["attacks"][0]["technique"]["uid"] == "AML.T0043"
     assert body["unmapped"]["casemate"]["principals"][0] == "eve"
+    assert "'eve'" not in str(ocsf_incident.incident(incident(), principals=False))
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ _VERDICTS = {
 _MOST = 64
 
 
-def incident(record: Incident) -> Json:
-    """Return a case as an OCSF object."""
+def incident(record: Incident, *, principals: bool = True) -> Json:
+    """Return a case as an OCSF object; `principals`: whether to name who took part."""
     activity, done = (3, "Close") if record.state == "closed" else (2, "Update")
     if record.version == 0:
         activity, done = 1, "Create"
@@ -79,13 +79,13 @@ def incident(record: Incident) -> Json:
                 "created_time": _ms(record.closed or record.opened),
             }
         ]
-    body["unmapped"] = {"casemate": _unmapped(record)}
+    body["unmapped"] = {"casemate": _unmapped(record, principals)}
     return body
 
 
-def incident_line(record: Incident) -> bytes:
+def incident_line(record: Incident, *, principals: bool = True) -> bytes:
     """Return a case as one line of JSON."""
-    return msgspec.json.encode(incident(record))
+    return msgspec.json.encode(incident(record, principals=principals))
 
 
 def _finding(record: Incident, triage: Triage | None) -> Json:
@@ -108,7 +108,7 @@ def _finding(record: Incident, triage: Triage | None) -> Json:
     return info
 
 
-def _unmapped(record: Incident) -> Json:
+def _unmapped(record: Incident, principals: bool) -> Json:
     triage = record.triage
     found: Json = {
         "threat": record.threat,
@@ -120,7 +120,9 @@ def _unmapped(record: Incident) -> Json:
     }
     if triage is not None:
         found |= {
-            "principals": [ocsf.text(one.principal, 1000) for one in triage.suspects[:_MOST]],
+            "principals": [ocsf.text(one.principal, 1000) for one in triage.suspects[:_MOST]]
+            if principals
+            else None,
             "models": [ocsf.text(one, 1000) for one in triage.models],
             "guesses": {one.threat: one.share for one in triage.guesses},
             "success": triage.success,

@@ -200,7 +200,7 @@ def export(
         which: A weakness (`cmv-...`) or a case (`case-...`).
         form: `stix` takes both, `ocsf` a case, the others a weakness.
         publisher: Who says so.
-        principals: Whether a bundle of STIX names who took part.
+        principals: Whether STIX and OCSF name who took part.
 
     Raises:
         UsageError: There is none called so, or the form is not for it.
@@ -212,7 +212,7 @@ def export(
     if which.startswith("case-"):
         incident = CaseBook(workspace).get(which)
         if form == "ocsf":
-            return ocsf_incident.incident_line(incident) + b"\n"
+            return ocsf_incident.incident_line(incident, principals=principals) + b"\n"
         if form == "stix":
             weaknesses = [book.get(one) for one in incident.vulnerabilities]
             return stix.write(incident, weaknesses, publisher=who.name, principals=principals)
