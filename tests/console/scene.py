@@ -1,14 +1,18 @@
-"""A night on record: guards' events, captured inputs, a detection, a case; and a console over it."""
+"""A night on record: events, captured inputs, a detection, a case; and a console over it."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+import shutil
 import threading
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import httpx
 import msgspec
 import numpy as np
 import uvicorn
@@ -169,10 +173,16 @@ def scene(root, *, suspects=("eve",), title=None, captured=True) -> Scene:
     )
     OrderBook(workspace).add(
         make(
-            Order, id=new_id("ord"), at=moment, expires=moment + timedelta(hours=4), action="rate",
-            scope=Scope(principal=suspects[0]), author="rule-1", reason="a burst",
+            Order,
+            id=new_id("ord"),
+            at=moment,
+            expires=moment + timedelta(hours=4),
+            action="rate",
+            scope=Scope(principal=suspects[0]),
+            author="rule-1",
+            reason="a burst",
             settings={"per_minute": 6.0},
-        )  # fmt: skip
+        )
     )
     return Scene(root, loaded, workspace, case.id, other.id, suspects)
 
@@ -194,9 +204,13 @@ def console(made: Scene, **settings):
     built = serving.build(made.loaded, made.workspace, table, place)
     server = uvicorn.Server(
         uvicorn.Config(
-            built.app, log_level="error", lifespan="off", timeout_graceful_shutdown=1,
-            ssl_certfile=table.tls_cert, ssl_keyfile=table.tls_key,
-        )  # fmt: skip
+            built.app,
+            log_level="error",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            ssl_certfile=table.tls_cert,
+            ssl_keyfile=table.tls_key,
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [place.sock]}, daemon=True)
     thread.start()
@@ -209,3 +223,57 @@ def console(made: Scene, **settings):
         server.should_exit = True
         thread.join(20)
         place.sock.close()
+
+
+class Asking:
+    """An HTTP client of a console, without a server: it keeps cookies and follows nothing."""
+
+    def __init__(self, built, url):
+        self.built = built
+        self.url = url
+        self._runner = asyncio.Runner()
+        transport = httpx.ASGITransport(app=built.app, raise_app_exceptions=False)
+        self._client = httpx.AsyncClient(transport=transport, base_url=url)
+        self.cookies = self._client.cookies
+
+    def request(self, method, path, **given):
+        return self._runner.run(self._client.request(method, path, **given))
+
+    def get(self, path, **given):
+        return self.request("GET", path, **given)
+
+    def post(self, path, **given):
+        return self.request("POST", path, **given)
+
+    def close(self):
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+
+@contextmanager
+def client(made: Scene, **settings):
+    """Return the console as a client that is not signed in."""
+    table = config.ConsoleTable(**settings)
+    place = serving.listen(table)
+    try:
+        built = serving.build(made.loaded, made.workspace, table, place)
+        # `localhost` here, as cookies of an address are not kept by the client.
+        asking = Asking(built, place.url.replace("127.0.0.1", "localhost"))
+        yield asking
+        asking.close()
+    finally:
+        place.sock.close()
+
+
+def enter(asking, key=None):
+    """Sign a client in and return the token its forms carry."""
+    asking.post("/sign-in", data={"key": key or asking.built.link.fresh()})
+    found = re.search(r'name="csrf" value="([^"]+)"', asking.get("/cases").text)
+    return found[1]
+
+
+def copied(template: Scene, root) -> Scene:
+    """Return the same night under another folder."""
+    shutil.copytree(template.root, root, dirs_exist_ok=True)
+    loaded = config.read(root / "casemate.toml")
+    return template._replace(root=root, loaded=loaded, workspace=Workspace.open(root / ".casemate"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -35,7 +36,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
+        return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, int) else msgspec.to_builtins(
         value, enc_hook=str
     )  # fmt: skip

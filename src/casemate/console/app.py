@@ -232,7 +232,8 @@ class Console:
             )
         except CasemateError as error:
             return self._sign_in(request, f"{error}. {error.hint}", 502)
-        found = RedirectResponse(where.url, 303)
+        # Not a redirect: the policy lets forms lead to ourselves alone, redirects included.
+        found = page(self._desk, request, None, "away.html", {"url": where.url})
         found.set_cookie(
             f"{self._cookie}-way", where.state, path="/", max_age=600, httponly=True,
             samesite="strict", secure=self._secure,

@@ -33,35 +33,34 @@ class Watch:
             mark: Something short that changes whenever a page would; called in a thread.
         """
         self._mark = mark
-        self._listeners: set[asyncio.Queue[str]] = set()
+        self._listeners: dict[asyncio.Queue[str], str] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def changes(self) -> AsyncIterator[str | None]:
         """Yield the mark once, each change of it, and None now and then in between."""
-        queue: asyncio.Queue[str] = asyncio.Queue(maxsize=4)
-        self._listeners.add(queue)
+        queue: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
+        first = await asyncio.to_thread(self._mark)
+        self._listeners[queue] = first
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look())
         try:
-            yield await asyncio.to_thread(self._mark)
+            yield first
             while True:
                 try:
                     yield await asyncio.wait_for(queue.get(), _BEAT)
                 except TimeoutError:
                     yield None
         finally:
-            self._listeners.discard(queue)
+            del self._listeners[queue]
 
     async def _look(self) -> None:
-        before: str | None = None
         while self._listeners:
             with contextlib.suppress(CasemateError):  # a busy workspace is looked at again
                 now = await asyncio.to_thread(self._mark)
-                if before is not None and now != before:
-                    for queue in self._listeners:
-                        if not queue.full():
-                            queue.put_nowait(now)
-                before = now
+                for queue, told in self._listeners.items():
+                    if told != now and not queue.full():
+                        self._listeners[queue] = now
+                        queue.put_nowait(now)
             await asyncio.sleep(EVERY)
 
 

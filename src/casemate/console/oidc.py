@@ -14,7 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
@@ -42,6 +42,7 @@ class _Discovered(msgspec.Struct):
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
 
 class _Answered(msgspec.Struct):
@@ -151,9 +152,14 @@ class Provider:
             "client_id": self._table.client,
             "code_verifier": way.verifier,
         }
+        basic = None
         if self._secret is not None:
-            body["client_secret"] = self._secret
-        answer = self._ask("POST", found.token_endpoint, body)
+            if "client_secret_basic" in found.token_endpoint_auth_methods_supported:
+                # RFC 6749, 2.3.1: both are form-encoded before they are joined.
+                basic = quote(self._table.client, safe=""), quote(self._secret, safe="")
+            else:
+                body["client_secret"] = self._secret
+        answer = self._ask("POST", found.token_endpoint, body, basic)
         try:
             token = msgspec.json.decode(answer, type=_Answered).id_token
             claims = signed_claims(token, self._ask("GET", found.jwks_uri), time.time())
@@ -163,7 +169,8 @@ class Provider:
         audiences = audience if isinstance(audience, list) else [audience]
         party = claims.get("azp", self._table.client)
         meant = self._table.client in audiences and party == self._table.client
-        if claims.get("iss") != found.issuer or not meant or "exp" not in claims:
+        ends = isinstance(claims.get("exp"), int | float)
+        if claims.get("iss") != found.issuer or not meant or not ends:
             raise FormatError(f"what {self.name} says of you was not said to this console")
         if not hmac.compare_digest(str(claims.get("nonce", "")), way.nonce):
             raise FormatError("that sign-in was used before", hint="begin again")
@@ -196,13 +203,19 @@ class Provider:
             self._known = known
         return self._known
 
-    def _ask(self, method: str, url: str, body: Mapping[str, str] | None = None) -> bytes:
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        body: Mapping[str, str] | None = None,
+        basic: tuple[str, str] | None = None,
+    ) -> bytes:
         import httpx
 
         try:
             with (
                 httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False) as client,
-                client.stream(method, url, data=body) as answer,
+                client.stream(method, url, data=body, auth=basic) as answer,
             ):
                 return _read(answer, self.name)
         except httpx.HTTPError as error:

@@ -6,6 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import jinja2
 
@@ -64,6 +65,7 @@ class Pages:
         self._templates.filters.update(
             when=when, clock=clock, iso=iso, length=len, share=wording.percent,
             number=wording.number, shorten=wording.shorten, question=question,
+            urlencode=address,
         )  # fmt: skip
 
     def write(self, name: str, values: Mapping[str, Any]) -> bytes:
@@ -101,7 +103,12 @@ def iso(at: int | datetime) -> str:
 
 
 def question(fact: str) -> str:
-    """Return the name of a fact as a question begins: `high_risk_ai_system` asks of an AI system."""
+    """Return the name of a fact as words: `high_risk_ai_system` becomes `High risk AI system`."""
     words = [{"ai": "AI", "nis2": "NIS2", "eu": "EU"}.get(one, one) for one in fact.split("_")]
     text = " ".join(words)
     return text[:1].upper() + text[1:]
+
+
+def address(text: str) -> str:
+    """Return text as a part of an address; what UTF-8 cannot carry is replaced."""
+    return quote(text, safe="", errors="replace")

@@ -51,6 +51,7 @@ class Built(NamedTuple):
     app: ASGIApp
     desk: desks.Desk
     link: signin.Link | None
+    place: Place
 
 
 def run(
@@ -127,7 +128,7 @@ def build(loaded: Loaded, workspace: Workspace, table: ConsoleTable, place: Plac
         desk, doors, static, secure=secure, proxied=table.behind_tls_proxy,
         cookie=f"__Host-{NAME}" if secure else f"{NAME}-{port}",
     )  # fmt: skip
-    return Built(create(console, hosts=set(place.hosts), scheme=place.scheme), desk, link)
+    return Built(create(console, hosts=set(place.hosts), scheme=place.scheme), desk, link, place)
 
 
 def listen(table: ConsoleTable) -> Place:

@@ -466,9 +466,9 @@ def kinds() -> tuple[tuple[str, str], ...]:
 
 
 def papers(folder: Path) -> tuple[str, ...]:
-    """Return the names of the papers of a case that have been written."""
+    """Return the names of the papers of a case that have been written, as Markdown."""
     try:
-        return tuple(sorted(one.name for one in (folder / "papers").iterdir() if one.is_file()))
+        return tuple(sorted(one.name for one in (folder / "papers").glob("*.md")))
     except OSError:
         return ()
 

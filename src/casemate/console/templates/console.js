@@ -8,6 +8,7 @@
     enter.submit();
     return;
   }
+  document.getElementById("away")?.click();
   const back = document.getElementById("back");
   if (back) {
     history.replaceState(null, "", location.pathname);
