@@ -95,7 +95,7 @@ def _add_deploy(own: Any) -> None:
     parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="fraud")
     parser.add_argument("--version", help="as events carry it (default: any)")
     parser.add_argument("--since", metavar="TIME", help="48h or 2026-11-02T06:00Z (default: now)")
-    parser.add_argument("--by", metavar="WHO", help="who says so (default: you)")
+    parser.add_argument("--by", metavar="WHO", help="who says so (default: CASEMATE_USER, or you)")
     options.add_config(parser)
     options.add_quiet(parser)
     parser.set_defaults(run=_deploy)
@@ -163,11 +163,10 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _deploy(args: argparse.Namespace) -> int:
-    import getpass
     import time
 
     from casemate.cli.terminal import printable
-    from casemate.workflows import config, hunting, lineage
+    from casemate.workflows import config, custody, hunting, lineage
     from casemate.workflows.job import open_workspace
 
     loaded = config.read(args.config)
@@ -175,7 +174,7 @@ def _deploy(args: argparse.Namespace) -> int:
     at = now if args.since is None else hunting.begin_of(args.since, now)
     with open_workspace(args.store, loaded) as workspace:
         node = lineage.deploy(
-            workspace, args.node, args.name, by=args.by or getpass.getuser(),
+            workspace, args.node, args.name, by=args.by or custody.author(),
             version=args.version, at=at,
         )  # fmt: skip
     print(f"{printable(node.name)} answers with {printable(args.node)} since {hunting.moment(at)}")

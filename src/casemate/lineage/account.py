@@ -88,7 +88,7 @@ class Account:
         self._declared = declared
         self._parents = parents
         self._git = git
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[tuple[str, str], Node] = {}
         self._edges: dict[tuple[str, str, str], Edge] = {}
         self._folders: dict[str, list[str]] = {}
         self._tables: dict[str, Path] = {}
@@ -273,7 +273,8 @@ class Account:
         facts: Mapping[str, str | int | float | bool],
     ) -> Node:
         node = make(Node, id=ident, kind=kind, name=name, digest=digest, at=at, facts=dict(facts))
-        return self._nodes.setdefault(node.id, node)
+        # By name as well: a copy has the same content, and is looked for under its own name.
+        return self._nodes.setdefault((node.id, node.name), node)
 
     def _edge(self, source: str, target: str, relation: Relation) -> None:
         if source != target:

@@ -52,7 +52,7 @@ def is_noise(path: str) -> bool:
 def package_of(path: str) -> tuple[str, str] | None:
     """Return the folder of packages and the name of the one a file is of; None for no package."""
     match = _PACKAGE.match(path)
-    return None if match is None or match[2].endswith("-info") else (match[1], match[2])
+    return None if match is None or "-info/" in path else (match[1], match[2])
 
 
 def kind_of(path: str, *, written: bool) -> NodeKind:

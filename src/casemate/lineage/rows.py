@@ -15,6 +15,8 @@ import json
 import math
 import re
 import struct
+import tokenize
+import zipfile
 import zlib
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,6 +37,13 @@ _READ = re.compile(r"\.(csv|tsv|jsonl|ndjson)(\.gz)?$|\.(parquet|npz|npy)$", re.
 _SINGLE = struct.Struct("<f")
 _FIELD = 1 << 20
 _BATCH = 16_384
+_ARRAYS = 8 << 30
+
+
+_DAMAGED = (
+    OSError, EOFError, ValueError, SyntaxError, KeyError, RecursionError, MemoryError,
+    csv.Error, zlib.error, zipfile.BadZipFile, tokenize.TokenError,
+)  # fmt: skip
 
 
 class Table(NamedTuple):
@@ -85,7 +94,7 @@ def digests_of(path: Path, keep: str | None = None) -> Rows:
         with opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
             read = _lines(text) if kind in {"jsonl", "ndjson"} else _separated(text, kind)
             return _digests(read, keep, path)
-    except (OSError, EOFError, zlib.error, csv.Error, ValueError, RecursionError) as error:
+    except _DAMAGED as error:
         raise FormatError(f"{path.name} cannot be read as {kind}: {error}") from error
 
 
@@ -156,7 +165,11 @@ def _digests(table: Table, keep: str | None, path: Path) -> Rows:
         if wanted is not None and not wanted(number, cells):
             continue
         body = b"\x1f".join(
-            [head + _cell(cells[at]) for head, at in zip(heads, order, strict=True)]
+            [
+                head + cell
+                for head, at in zip(heads, order, strict=True)
+                if (cell := _cell(cells[at]))  # an absent cell is as an absent column
+            ]
         )
         found.append(int.from_bytes(blake2b(body, digest_size=8).digest(), "little"))
     return Rows(found, number)
@@ -213,20 +226,17 @@ def _is_number(cell: str) -> bool:
 
 def _lines(text: Any) -> Table:
     decode = json.JSONDecoder().decode
-    rows = (decode(line) for line in text if line.strip())
-    first = next(rows, None)
-    if first is None:
-        return Table((), iter(()))
-    names = tuple(first) if isinstance(first, dict) else ("value",)
 
-    def cells() -> Iterator[Sequence[Any]]:
-        for one in itertools.chain([first], rows):
-            whole = one if isinstance(one, dict) else {"value": one}
-            if extra := [name for name in whole if name not in names]:
-                raise FormatError(f"a line has '{extra[0]}', which the first has not")
-            yield [_plain(whole.get(name)) for name in names]
+    def rows() -> Iterator[dict[str, Any]]:
+        text.seek(0)
+        for line in text:
+            if line.strip():
+                one = decode(line)
+                yield one if isinstance(one, dict) else {"value": one}
 
-    return Table(names, cells())
+    # Twice through: lines need not have the same names.
+    names = tuple(dict.fromkeys(name for one in rows() for name in one))
+    return Table(names, ([_plain(one.get(name)) for name in names] for one in rows()))
 
 
 def _plain(value: Any) -> Any:
@@ -262,10 +272,15 @@ def _arrays(path: Path) -> Table:
         import numpy as np
     except ImportError as error:
         raise MissingExtra("attack", for_=path.name) from error
-    loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
-    given = (
-        {"x": loaded} if path.suffix == ".npy" else {name: loaded[name] for name in loaded.files}
-    )
+    given: dict[str, Any] = {}
+    if path.suffix.lower() == ".npy":
+        given["x"] = np.load(path, allow_pickle=False, mmap_mode="r")
+    else:
+        with zipfile.ZipFile(path) as members:
+            if sum(one.file_size for one in members.infolist()) > _ARRAYS:
+                raise LimitExceeded(f"{path.name} unpacks to more than {_ARRAYS:,} bytes")
+        with np.load(path, allow_pickle=False) as loaded:
+            given = {name: loaded[name] for name in loaded.files}
     arrays = {name: one for name, one in given.items() if one.ndim}
     length = max((len(one) for one in arrays.values()), default=0)
     columns = {name: one for name, one in arrays.items() if len(one) == length}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from casemate.lineage.digests import of_text
@@ -12,7 +13,6 @@ from casemate.lineage.places import package_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
 _GIT_SECONDS = 30.0
 _SOURCE = 4 << 20
@@ -27,6 +27,8 @@ _SEED_CALLS = frozenset(
     | {"RandomState", "PRNGKey", "set_random_seed"}
 )
 _NAME = re.compile(r"[-_.]+")
+_INSTALLED = re.compile(r"(.+?)(?:-(\d[^-]*))?(?:-py[\d.]+)?\.(?:dist|egg)-info")
+_LOADED = (".py", ".pyc", ".so", ".pyd")
 
 
 class Environment(NamedTuple):
@@ -64,35 +66,39 @@ def environment(paths: Iterable[str]) -> Environment:
     Args:
         paths: Files it read, those of packages among them.
     """
-    import importlib.metadata
-
     read: dict[str, set[str]] = {}
     for path in paths:
-        if (package := package_of(path)) is not None:
+        if path.endswith(_LOADED) and (package := package_of(path)) is not None:
             read.setdefault(package[0], set()).add(package[1])
     lines: set[str] = set()
     imported: dict[str, str] = {}
     for folder, names in read.items():
-        plain = {_NAME.sub("-", name).lower(): name for name in names}
-        for one in importlib.metadata.distributions(path=[folder]):
-            # A hostile or broken distribution has no name.
-            name = str(one.metadata["Name"] or "")
-            if not name:
-                continue
-            lines.add(f"{name}=={one.version}")
-            if _NAME.sub("-", name).lower() in plain or _holds(one, names):
-                imported[name] = one.version
-    return Environment("\n".join(sorted(lines, key=str.lower)), imported)
+        installed = {}
+        for place in Path(folder).glob("*-info"):
+            if (match := _INSTALLED.fullmatch(place.name)) is not None:
+                installed[_NAME.sub("-", match[1]).lower()] = (match[2] or "unknown", place)
+        lines |= {f"{name}=={version}" for name, (version, _) in installed.items()}
+        wanted = set()
+        for name in names:
+            if (plain := _NAME.sub("-", name).lower()) in installed:
+                imported[plain] = installed[plain][0]
+            elif not name.startswith("_"):
+                wanted.add(name)
+        # scikit-learn is imported as sklearn: the list of its files says so.
+        for plain, (version, place) in installed.items():
+            if wanted and (found := wanted & _tops(place)):
+                imported[plain] = version
+                wanted -= found
+    return Environment("\n".join(sorted(lines)), imported)
 
 
-def _holds(one: object, names: set[str]) -> bool:
-    """Say whether a distribution installed one of these, by its list of files."""
-    read_text = getattr(one, "read_text", None)
-    record = read_text("RECORD") if read_text is not None else None
-    if not record:
-        return False
-    tops = {line.split("/", 1)[0].split(",", 1)[0] for line in record.splitlines()}
-    return bool({top.removesuffix(".py") for top in tops} & names)
+def _tops(place: Path) -> set[str]:
+    """Return the names that can be imported of a distribution, by its list of files."""
+    try:
+        lines = (place / "RECORD").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return set()
+    return {line.split(",", 1)[0].split("/", 1)[0].split(".", 1)[0] for line in lines}
 
 
 def seeds(
