@@ -10,7 +10,6 @@ from casemate.store.workspace import Workspace
 from casemate.workflows import hunting
 from casemate.workflows.config import Loaded, read
 from tests.detect.traffic import World
-from tests.workflows.test_hunting import crowd, searching
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +49,10 @@ def happen(root: Path) -> Scene:
     loaded = read(root / "casemate.toml")
     world = World()
     with Workspace.open(root / ".casemate") as workspace:
-        keep(workspace.folder / "telemetry", crowd(world, 300) + searching(world, 300))
+        keep(
+            workspace.folder / "telemetry",
+            world.crowd(300, users=40) + world.search(300, principal="mallory"),
+        )
         found = hunting.hunt(loaded, workspace)
     return Scene(root, loaded, found.detections)
 

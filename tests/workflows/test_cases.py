@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,21 +9,6 @@ import pytest
 from casemate.errors import UsageError
 from casemate.store.cases import CaseBook
 from casemate.workflows import cases
-from casemate.workflows.config import read
-from tests.workflows import incident
-
-
-@pytest.fixture(scope="module")
-def happened(tmp_path_factory):
-    return incident.happen(tmp_path_factory.mktemp("happened") / "here")
-
-
-@pytest.fixture
-def scene(happened, tmp_path):
-    """A copy for each test: cases change it."""
-    root = tmp_path / "here"
-    shutil.copytree(happened.root, root)
-    return happened._replace(root=root, loaded=read(root / "casemate.toml"))
 
 
 @pytest.fixture
@@ -40,7 +24,7 @@ def opened(scene, workspace, *wanted, **more):
 
 
 def test_a_case_says_what_who_and_since_when(scene, workspace):
-    case = opened(scene, workspace)
+    case = CaseBook(workspace).get("latest")
     assert case.id == f"case-{datetime.now(UTC).year}-0001"
     assert case.triage.assessment in ("attack", "probe")
     assert [one.principal for one in case.triage.suspects] == ["mallory"]
@@ -58,7 +42,7 @@ def test_a_case_says_what_who_and_since_when(scene, workspace):
 
 
 def test_evidence_is_frozen_before_anything_else(scene, workspace):
-    case = opened(scene, workspace)
+    case = CaseBook(workspace).get("latest")
     items = {one.name: one for one in cases.view(workspace, case.id).items}
     assert items["config/casemate.toml"].state == "copied"
     assert items["log/position.json"].state == "copied"
@@ -95,7 +79,7 @@ def test_without_telemetry_nothing_can_be_told(scene, workspace, tmp_path):
 
 
 def test_notes_owners_and_facts_go_on_the_log(scene, workspace):
-    case = opened(scene, workspace)
+    case = CaseBook(workspace).get("latest")
     cases.note(workspace, case.id, "called the customer", by="bo")
     cases.assign(workspace, case.id, "cy", by="bo")
     cases.tell(workspace, case.id, {"personal_data": True, "people_affected": 120}, by="bo")
@@ -111,7 +95,7 @@ def test_notes_owners_and_facts_go_on_the_log(scene, workspace):
 
 
 def test_who_decides_on_what_has_changed_since_is_told(scene, workspace):
-    case = opened(scene, workspace)
+    case = CaseBook(workspace).get("latest")
     seen = CaseBook(workspace).get(case.id).version
     cases.assign(workspace, case.id, "bo", by="bo", version=seen)
     with pytest.raises(UsageError, match="changed in the meantime by bo"):
@@ -122,13 +106,13 @@ def test_who_decides_on_what_has_changed_since_is_told(scene, workspace):
 
 
 def test_another_type_has_another_playbook(scene, workspace):
-    case = opened(scene, workspace)
+    case = CaseBook(workspace).get("latest")
     made = cases.retype(workspace, case.id, "model-stealing", by="bo")
     assert (made.threat, made.playbook) == ("model-stealing", "respond-model-stealing")
 
 
 def test_a_case_is_closed_with_a_reason_and_can_be_opened_again(scene, workspace):
-    case = opened(scene, workspace)
+    case = CaseBook(workspace).get("latest")
     with pytest.raises(UsageError, match="reason"):
         cases.close(workspace, case.id, " ", by="ana")
     closed = cases.close(workspace, case.id, "it was us", by="ana")
@@ -143,7 +127,7 @@ def test_a_case_is_closed_with_a_reason_and_can_be_opened_again(scene, workspace
 
 
 def test_the_clock_begins_when_it_was_detected_or_when_somebody_says(scene, workspace):
-    first = opened(scene, workspace)
+    first = CaseBook(workspace).get("latest")
     assert first.aware == min(first.aware, first.opened)
     told = datetime.now(UTC) - timedelta(hours=5)
     assert opened(scene, workspace, aware=told).aware == told

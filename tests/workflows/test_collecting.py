@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 
 import pytest
@@ -12,20 +11,6 @@ from casemate.case import evidence
 from casemate.records.codec import decode
 from casemate.store.cases import CaseBook
 from casemate.workflows import cases, collecting
-from casemate.workflows.config import read
-from tests.workflows import incident
-
-
-@pytest.fixture(scope="module")
-def happened(tmp_path_factory):
-    return incident.happen(tmp_path_factory.mktemp("happened") / "here")
-
-
-@pytest.fixture
-def scene(happened, tmp_path):
-    root = tmp_path / "here"
-    shutil.copytree(happened.root, root)
-    return happened._replace(root=root, loaded=read(root / "casemate.toml"))
 
 
 @pytest.fixture
@@ -35,7 +20,8 @@ def workspace(scene):
 
 
 def test_files_and_the_suspects_events_are_copied(scene, workspace):
-    case = cases.open_case(scene.loaded, workspace, ["latest"], by="ana", copy="now")
+    case = CaseBook(workspace).get("latest")
+    collecting.collect(scene.loaded, workspace, case, by="ana")
     items = {one.name: one for one in cases.view(workspace, case.id).items}
     folder = collecting.folder_of(workspace, case.id)
     assert (folder / "items" / items["artifacts/rows.csv"].copy).read_text() == "a,b\n1,2\n"
@@ -49,7 +35,7 @@ def test_files_and_the_suspects_events_are_copied(scene, workspace):
 
 
 def test_what_changed_or_went_since_is_said(scene, workspace):
-    case = cases.open_case(scene.loaded, workspace, ["latest"], by="ana", copy="later")
+    case = CaseBook(workspace).get("latest")
     (scene.root / "rows.csv").write_text("a,b\n9,9\n")
     (scene.root / "weights" / "w.bin").unlink()
     made = {one.name: one for one in collecting.collect(scene.loaded, workspace, case, by="ana")}
@@ -74,8 +60,7 @@ def test_the_bulk_is_copied_in_the_background(scene, workspace):
 
 
 def test_what_an_open_case_rests_on_is_held(scene, workspace):
-    assert collecting.held_since(workspace) is None
-    case = cases.open_case(scene.loaded, workspace, ["latest"], by="ana", copy="later")
+    case = CaseBook(workspace).get("latest")
     assert collecting.held_since(workspace) < case.triage.began
     cases.close(workspace, case.id, "over", by="ana")
     assert collecting.held_since(workspace) is None
@@ -103,5 +88,7 @@ def test_evidence_that_cannot_be_frozen_is_on_the_log(scene, workspace, monkeypa
         patched.setattr(evidence, "keep", full)
         case = cases.open_case(scene.loaded, workspace, ["latest"], by="ana", copy="later")
     log = CaseBook(workspace).log(case.id).actions
+    assert log[2].kind == "triaged"
+    assert "could not be kept" in log[2].text
     assert (log[1].kind, log[1].outcome) == ("frozen", "failed")
     assert "No space left" in log[1].text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,29 +12,12 @@ from casemate.errors import UsageError
 from casemate.store.cases import CaseBook
 from casemate.store.orders import OrderBook
 from casemate.workflows import cases, composing, containing
-from casemate.workflows.config import read
 from tests.guard.traffic import call
-from tests.workflows import incident
-
-
-@pytest.fixture(scope="module")
-def happened(tmp_path_factory):
-    scene = incident.happen(tmp_path_factory.mktemp("happened") / "here")
-    with scene.open() as workspace:
-        cases.open_case(scene.loaded, workspace, ["latest"], by="ana", copy="later")
-    return scene
 
 
 @pytest.fixture
-def scene(happened, tmp_path, monkeypatch):
+def workspace(scene, tmp_path, monkeypatch):
     monkeypatch.setenv("CASEMATE_KEYS", str(tmp_path / "keys"))
-    root = tmp_path / "here"
-    shutil.copytree(happened.root, root)
-    return happened._replace(root=root, loaded=read(root / "casemate.toml"))
-
-
-@pytest.fixture
-def workspace(scene):
     with scene.open() as opened:
         yield opened
 

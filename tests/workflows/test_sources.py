@@ -4,12 +4,6 @@ import pytest
 
 from casemate.errors import UsageError
 from casemate.workflows import sources
-from tests.workflows import incident
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory):
-    return incident.happen(tmp_path_factory.mktemp("scene"))
 
 
 def test_a_detection_by_its_id_its_beginning_or_as_the_latest(scene):
@@ -40,7 +34,9 @@ def test_an_event_is_found_by_writer_and_sequence(scene):
     with scene.open() as workspace:
         query = open_query(workspace.folder / "telemetry")
         name = scene.detections[0].events[0]
-        found = sources.event_of(query, name)
+        (found,) = sources.events_named(query, [name])
         assert f"{found.writer}:{found.sequence}" == name
-        assert sources.event_of(query, f"{found.writer}:999999") is None
+        assert sources.events_named(query, [f"{found.writer}:999999"]) == []
+        many = scene.detections[0].events
+        assert len(sources.events_named(query, many)) == len(many)
         assert sources.find(workspace, [name]).events == (name,)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -111,6 +112,9 @@ def open_case(
     if threat is not None:
         loader.entry("threats", threat, ThreatKind)
     named = sources.find(workspace, wanted)
+    query = collecting.query_at(place or collecting.telemetry_of(workspace, loaded))
+    if query is not None:
+        sources.refuse_unknown(query, named.events)
     now = datetime.now(UTC)
     first = min((one.made for one in named.detections), default=None)
     learned = aware or (custody.moment(first) if first is not None else now)
@@ -306,7 +310,7 @@ def next_steps(
 ) -> tuple[str, ...]:
     """Return what to do next, at most three, the first one first."""
     done = {one.kind for one in actions if one.outcome == "done"}
-    attack = case.triage is not None and case.triage.assessment in ("attack", "probe")
+    attack = _is_attack(case)
     steps: list[str] = []
     if case.state == "closed":
         if "bundled" not in done:
@@ -333,6 +337,13 @@ def next_steps(
     return tuple(steps[:3])
 
 
+def _is_attack(case: Incident) -> bool:
+    found = case.triage
+    if found is None or found.assessment not in ("attack", "probe"):
+        return False
+    return found.assessment == "attack" or case.threat is not None
+
+
 def _severity(named: Sources) -> Severity:
     found = [one.severity for one in named.detections]
     found += [one.severity for one in named.findings]
@@ -346,6 +357,8 @@ def _collect_later(loaded: Loaded, workspace: Workspace, case: Incident) -> None
         words += ["--config", str(loaded.path.resolve())]
     log = collecting.folder_of(workspace, case.id) / "collect.log"
     with log.open("ab") as out:
-        subprocess.Popen(  # noqa: S603 - our own program
+        made = subprocess.Popen(  # noqa: S603 - our own program
             words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
+    # It outlives us where we end first; where we do not, somebody must take its exit code.
+    threading.Thread(target=made.wait, name="casemate-collect", daemon=True).start()

@@ -48,11 +48,15 @@ def folder_of(workspace: Workspace, case: str) -> Path:
 
 def query_of(workspace: Workspace, case: Incident, loaded: Loaded) -> EventQuery | None:
     """Return the events of a case; None where there are none on record."""
+    return query_at(case.telemetry or telemetry_of(workspace, loaded))
+
+
+def query_at(place: str) -> EventQuery | None:
+    """Return the events of a place; None where there are none."""
     from casemate.store.telemetry.opening import open_query
 
-    place = case.telemetry or telemetry_of(workspace, loaded)
     try:
-        return open_query(place)
+        return open_query(place, isolated=False)  # every text is our own
     except StoreError:
         return None
 
@@ -106,7 +110,10 @@ def freeze(
             items += take()
         except (CasemateError, OSError) as error:
             failed.append(f"{name}: {error}")
-    evidence.write(folder, items)
+    try:
+        evidence.write(folder, items)
+    except (CasemateError, OSError) as error:
+        failed.append(f"the list of items: {error}")
     took = time.monotonic() - began
     waiting = sum(one.state == "frozen" for one in items)
     text = f"{len(items)} items of evidence frozen in {took:.1f} s; {waiting} still to be copied"
@@ -329,12 +336,12 @@ def events_of(
     workspace: Workspace, case: Incident, loaded: Loaded, folder: Path, wanted: Sequence[str]
 ) -> list[Item]:
     """Keep the events that a triage names; an item, or none where it names none."""
-    from casemate.workflows.sources import event_of
+    from casemate.workflows.sources import events_named
 
     query = query_of(workspace, case, loaded)
     if query is None or not wanted:
         return []
-    events = [one for one in (event_of(query, name) for name in wanted) if one is not None]
+    events = events_named(query, wanted)
     return [
         evidence.keep(
             folder, "events/evidence.jsonl", (encode(one) + b"\n" for one in events),

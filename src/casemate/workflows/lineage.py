@@ -196,8 +196,17 @@ class Blast(NamedTuple):
 
 def blast_as_json(blast: Blast) -> dict[str, Any]:
     """Return a radius as JSON takes it."""
-    body: dict[str, Any] = msgspec.to_builtins(blast._asdict())
+    body: dict[str, Any] = msgspec.to_builtins(_by_name(blast))
     return body
+
+
+def _by_name(value: Any) -> Any:
+    """Return named tuples, at any depth, as dicts by the names of their fields."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: _by_name(one) for name, one in value._asdict().items()}
+    if isinstance(value, dict):
+        return {name: _by_name(one) for name, one in value.items()}
+    return [_by_name(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _models_of(book: LineageBook, case: Incident, notes: list[str]) -> list[Node]:
@@ -233,7 +242,7 @@ def _served(
     if "://" not in str(where) and not Path(where).is_dir():
         notes.append("there is no telemetry, so no decisions can be counted")
         return [], None, None
-    return decisions.served(open_query(where), wanted)
+    return decisions.served(open_query(where, isolated=False), wanted)
 
 
 def import_(loaded: Loaded, workspace: Workspace, kind: str, place: str, **options: Any) -> Kept:

@@ -75,19 +75,30 @@ def all_detections(workspace: Workspace) -> list[Detection]:
     return sorted(found.values(), key=lambda one: one.made)
 
 
-def event_of(query: EventQuery, ident: str) -> Event | None:
-    """Return the event `<writer>:<sequence>`, None when the telemetry does not hold it."""
+def events_named(query: EventQuery, ids: Sequence[str]) -> list[Event]:
+    """Return the events `<writer>:<sequence>` that the telemetry holds, in order of time."""
     from casemate.store.telemetry.sink import Filter
 
-    writer, _, sequence = ident.rpartition(":")
-    rows = query.sql(
-        'SELECT "at" FROM events WHERE writer = ? AND "sequence" = ?', (writer, int(sequence))
-    )[1]
-    for (at,) in rows:
-        for one in query.scan(Filter(since=int(at), until=int(at) + 1, writer=writer)):
-            if one.sequence == int(sequence):
-                return one
-    return None
+    wanted = []
+    for one in ids:
+        writer, _, sequence = one.rpartition(":")
+        wanted.append((writer, int(sequence)))
+    return list(query.scan(Filter(ids=tuple(wanted)))) if wanted else []
+
+
+def refuse_unknown(query: EventQuery, ids: Sequence[str]) -> None:
+    """Raise when an event is not in the telemetry.
+
+    Raises:
+        UsageError: With its id.
+    """
+    known = {f"{one.writer}:{one.sequence}" for one in events_named(query, ids)}
+    for name in ids:
+        if name not in known:
+            raise UsageError(
+                f"event {name} is not in the telemetry",
+                hint="--telemetry FOLDER names where it is",
+            )
 
 
 def _is_event(name: str) -> bool:

@@ -11,7 +11,7 @@ from casemate.case.triage.report import Focus
 from casemate.case.triage.report import triage as judge
 from casemate.catalog import loader
 from casemate.catalog.entries import Playbook, ThreatKind
-from casemate.errors import CasemateError, UsageError
+from casemate.errors import CasemateError
 from casemate.records.incident import Guess, Incident, Triage
 from casemate.records.make import make
 from casemate.records.severity import Confidence
@@ -59,9 +59,6 @@ def triage(
         until: Likewise, the end.
         model: One model alone.
         progress: Called with (what, done, total).
-
-    Raises:
-        UsageError: An event the case was opened from is not in the telemetry.
     """
     named = sources.find(workspace, case.sources)
     if progress is not None:
@@ -73,8 +70,11 @@ def triage(
     playbook = playbook_for(threat, found.assessment)
     name = title or _title(found, threat)
     folder = collecting.folder_of(workspace, case.id)
-    items = collecting.events_of(workspace, case, loaded, folder, found.events)
-    evidence.write(folder, items)
+    lost = ""
+    try:
+        evidence.write(folder, collecting.events_of(workspace, case, loaded, folder, found.events))
+    except CasemateError as error:
+        lost = f"; the events it rests on could not be kept: {error}"
 
     def change(one: Incident) -> Incident:
         return msgspec.structs.replace(
@@ -85,7 +85,7 @@ def triage(
             title=name if one.title == UNTITLED or title else one.title,
         )
 
-    words = f"{found.assessment} ({found.confidence}): {'; '.join(found.reasons[:2])}"
+    words = f"{found.assessment} ({found.confidence}): {'; '.join(found.reasons[:2])}{lost}"
     return CaseBook(workspace).change(
         case.id,
         custody.action(
@@ -128,12 +128,6 @@ def _triage(
             reasons=(f"there are no events in {where}",),
             next_steps=("casemate import brings past traffic in",),
         )
-    for name in named.events:
-        if sources.event_of(query, name) is None:
-            raise UsageError(
-                f"event {name} is not in the telemetry",
-                hint="--telemetry FOLDER names where it is",
-            )
     focus = Focus(model=model, since=since, until=until, events=named.events)
     return judge(query, detections=named.detections, focus=focus)
 

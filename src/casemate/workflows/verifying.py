@@ -1,4 +1,4 @@
-"""Verify what the program has kept: telemetry, a bundle of evidence, the proof of one of its parts."""
+"""Verify what was kept: telemetry, a bundle of evidence, or the proof of one of its parts."""
 
 from __future__ import annotations
 

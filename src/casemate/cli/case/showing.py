@@ -82,6 +82,8 @@ def _triage(found: Triage) -> None:
         print(f"  success: {found.success:.0%}{note}")
     for reason in found.reasons[:4]:
         print(f"  why: {printable(reason)}")
+    for step in found.next_steps[:3]:
+        print(f"  consider: {printable(step)}")
     gaps = f"; {found.missing:,} requests are missing from the record" if found.missing else ""
     print(f"  looked at {found.looked_at:,} events{gaps}")
 

@@ -325,12 +325,15 @@ def _where(wanted: Filter) -> tuple[str, dict[str, Any]]:
         "writer": "writer = {writer:String}",
         "cluster": "cluster = {cluster:UInt64}",
         "kinds": "kind IN {kinds:Array(String)}",
+        "ids": "(writer, sequence) IN {ids:Array(Tuple(String, Int64))}",
     }
     given = {name: value for name, value in wanted._asdict().items() if name in tests and value}
     given |= {name: 0 for name in ("since", "until", "cluster") if getattr(wanted, name) == 0}
     given |= {name: "" for name in ("principal", "model") if getattr(wanted, name) == ""}
     if "kinds" in given:
         given["kinds"] = list(wanted.kinds)
+    if "ids" in given:
+        given["ids"] = list(wanted.ids)
     parts = [tests[name] for name in given]
     return (f" WHERE {' AND '.join(parts)}" if parts else ""), given
 

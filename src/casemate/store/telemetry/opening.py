@@ -35,13 +35,19 @@ def open_sink(place: str | Path, writer: str) -> EventSink:
     return Journal(Path(place), writer)
 
 
-def open_query(place: str | Path) -> EventQuery:
-    """Open a place for reading; as for `open_sink`."""
+def open_query(place: str | Path, *, isolated: bool = True) -> EventQuery:
+    """Open a place for reading; as for `open_sink`.
+
+    Args:
+        place: Folder or URL.
+        isolated: Whether `sql` of a folder runs in a process of its own; without, the text must be
+            ours.
+    """
     if _is_url(place):
         from casemate.store.telemetry.clickhouse import ClickHouseQuery, connect
 
         return ClickHouseQuery(connect(str(place)))
-    return Telemetry(Path(place))
+    return Telemetry(Path(place), isolated=isolated)
 
 
 def _is_url(place: str | Path) -> bool:

@@ -166,4 +166,7 @@ def _where(wanted: Filter) -> tuple[str, list[Any]]:
     if wanted.kinds:
         parts.append(f"kind IN ({', '.join('?' * len(wanted.kinds))})")
         values += wanted.kinds
+    if wanted.ids:
+        parts.append(f"({' OR '.join(['(writer = ? AND sequence = ?)'] * len(wanted.ids))})")
+        values += [part for one in wanted.ids for part in one]
     return (f" WHERE {' AND '.join(parts)}" if parts else ""), values

@@ -34,6 +34,8 @@ class Filter(NamedTuple):
     cluster: int | None = None
     kinds: tuple[EventKind, ...] = ()
     limit: int | None = None
+    ids: tuple[tuple[str, int], ...] = ()
+    """Writer and sequence of each event wanted."""
 
 
 class EventSink(Protocol):
