@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 import numpy as np
-import uvicorn
 
 from casemate.console import serving
 from casemate.guard.keys import Keys
@@ -202,16 +201,7 @@ def console(made: Scene, **settings):
     table = config.ConsoleTable(**settings)
     place = serving.listen(table)
     built = serving.build(made.loaded, made.workspace, table, place)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            built.app,
-            log_level="error",
-            lifespan="off",
-            timeout_graceful_shutdown=1,
-            ssl_certfile=table.tls_cert,
-            ssl_keyfile=table.tls_key,
-        )
-    )
+    server = serving.server(built, table)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [place.sock]}, daemon=True)
     thread.start()
     end = time.monotonic() + 30

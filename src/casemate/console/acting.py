@@ -40,7 +40,9 @@ class Act(NamedTuple):
     run: Run
     role: Role = "responder"
     template: str | None = None
-    """For an act that asks before it does anything: the page that asks."""
+    """The page that shows what it came to, instead of going on to another."""
+    asks: bool = False
+    """Whether it only shows what could be done."""
 
 
 def open_case(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
@@ -139,6 +141,15 @@ def undo(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
         why=_needed(given, "why", "why is it undone?"), wait=_GUARDS,
     )  # fmt: skip
     return Outcome("Undone.", _place(made.incident.id, "contain"), made)
+
+
+def radius(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
+    """Find out which data, models, deployments, decisions and people a case reaches."""
+    from casemate.workflows import operating
+
+    nodes = [one.strip() for one in given.get("nodes", "").split(",") if one.strip()]
+    made = operating.radius(desk.loaded, desk.workspace, given["case"], by=person.name, nodes=nodes)
+    return Outcome("On record.", _place(given["case"], "radius"), made)
 
 
 def collect(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
@@ -290,9 +301,10 @@ ACTS: Mapping[str, Act] = {
     "/cases/{case}/note": Act(note),
     "/cases/{case}/tell": Act(tell),
     "/cases/{case}/retype": Act(retype),
-    "/cases/{case}/preview": Act(preview, template="confirm.html"),
+    "/cases/{case}/preview": Act(preview, template="confirm.html", asks=True),
     "/cases/{case}/contain": Act(contain),
     "/cases/{case}/undo": Act(undo),
+    "/cases/{case}/radius": Act(radius, template="radius.html"),
     "/cases/{case}/collect": Act(collect),
     "/cases/{case}/step": Act(step),
     "/cases/{case}/paper": Act(paper),

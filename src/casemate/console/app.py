@@ -332,7 +332,7 @@ class Console:
                 ]
             )
             note = (session.person, self._address(request))
-            if act.template is None:
+            if not act.asks:
                 await asyncio.to_thread(self._desk.note, *note, "acted", about, "begun")
             try:
                 found = await asyncio.to_thread(act.run, self._desk, session.person, given)

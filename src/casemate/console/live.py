@@ -19,6 +19,7 @@ EVERY = 1.0
 """Seconds between two looks."""
 _BEAT = 15.0
 """Seconds after which a silent connection says that it is still there."""
+_OVER = ""
 _EACH = 8
 """Live connections of one session."""
 
@@ -38,7 +39,7 @@ class Watch:
 
     async def changes(self) -> AsyncIterator[str | None]:
         """Yield the mark once, each change of it, and None now and then in between."""
-        queue: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
+        queue: asyncio.Queue[str] = asyncio.Queue(maxsize=2)
         first = await asyncio.to_thread(self._mark)
         self._listeners[queue] = first
         if self._task is None or self._task.done():
@@ -47,18 +48,29 @@ class Watch:
             yield first
             while True:
                 try:
-                    yield await asyncio.wait_for(queue.get(), _BEAT)
+                    mark = await asyncio.wait_for(queue.get(), _BEAT)
                 except TimeoutError:
                     yield None
+                    continue
+                if mark == _OVER:
+                    return
+                yield mark
         finally:
             del self._listeners[queue]
+
+    def end(self) -> None:
+        """Let every listener go, as the console is about to end; called in its event loop."""
+        for queue in self._listeners:
+            while not queue.empty():
+                queue.get_nowait()
+            queue.put_nowait(_OVER)
 
     async def _look(self) -> None:
         while self._listeners:
             with contextlib.suppress(CasemateError):  # a busy workspace is looked at again
                 now = await asyncio.to_thread(self._mark)
                 for queue, told in self._listeners.items():
-                    if told != now and not queue.full():
+                    if told != now and queue.empty():
                         self._listeners[queue] = now
                         queue.put_nowait(now)
             await asyncio.sleep(EVERY)

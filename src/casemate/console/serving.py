@@ -11,6 +11,8 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+import uvicorn
+
 from casemate.console import desk as desks
 from casemate.console import signin
 from casemate.console.app import NAME, Console, create
@@ -68,8 +70,6 @@ def run(
     Raises:
         UsageError: Others could reach it, and nothing would keep them out.
     """
-    import uvicorn
-
     place = listen(table)
     with open_workspace(store, loaded) as workspace, place.sock:
         built = build(loaded, workspace, table, place)
@@ -78,23 +78,39 @@ def run(
             _invite(built.link, place, say)
         else:
             say(f"open {place.url}")
-        config = uvicorn.Config(
-            built.app,
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            limit_concurrency=256,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=1,
-            server_header=False,
-            date_header=True,
-            forwarded_allow_ips="",
-            proxy_headers=False,
-            h11_max_incomplete_event_size=32 * 1024,
-            ssl_certfile=table.tls_cert,
-            ssl_keyfile=table.tls_key,
-        )
-        uvicorn.Server(config).run(sockets=[place.sock])
+        server(built, table).run(sockets=[place.sock])
+
+
+class _Server(uvicorn.Server):
+    """Lets live connections go before it ends, which would else be waited for."""
+
+    def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
+        super().__init__(config)
+        self._watch = watch
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        self._watch.end()
+        await super().shutdown(sockets)
+
+
+def server(built: Built, table: ConsoleTable) -> uvicorn.Server:
+    """Return what serves a console on the socket of its place."""
+    config = uvicorn.Config(
+        built.app,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        limit_concurrency=256,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=2,
+        server_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=32 * 1024,
+        ssl_certfile=table.tls_cert,
+        ssl_keyfile=table.tls_key,
+    )
+    return _Server(config, built.desk.watch)
 
 
 def build(loaded: Loaded, workspace: Workspace, table: ConsoleTable, place: Place) -> Built:
