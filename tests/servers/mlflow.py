@@ -24,6 +24,8 @@ from tests.servers.envoy import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PATIENTS = tuple(f"Zoe Quill-{100 + number}" for number in range(30))
+"""Names of people in the data: whatever leaves the house must not hold them."""
 SERVING = Path(__file__).with_name("mlflow_serving.py")
 
 
@@ -67,6 +69,7 @@ def write_data(folder: Path) -> None:
 
     table = load_breast_cancer(as_frame=True).frame.rename(columns={"target": "label"})
     table = table[[*table.columns[:8], "label"]].assign(contributor="clinic")
+    table["patient"] = [PATIENTS[row % len(PATIENTS)] for row in range(len(table))]
     table[:300].to_csv(folder / "early.csv", index=False)
     turned = table[200:].reset_index(drop=True)
     turned.loc[turned.index[-40:], "label"] = 1

@@ -24,6 +24,7 @@ os.environ.update(
     _MLFLOW_SERVER_ARTIFACT_DESTINATION=str(FOLDER / "mlartifacts"),
     _MLFLOW_SERVER_SERVE_ARTIFACTS="true",
 )
+OTHERS = ("label", "contributor", "patient")
 
 
 def serve(port):
@@ -40,7 +41,7 @@ def fit(name, data, estimator, registered):
     import pandas as pd
 
     table = pd.read_csv(data)
-    columns = [column for column in table if column not in ("label", "contributor")]
+    columns = [column for column in table if column not in OTHERS]
     x = table[columns].to_numpy()
     with mlflow.start_run(run_name=name) as run:
         mlflow.log_input(mlflow.data.from_pandas(table, source=str(data), name=data.stem), "train")
@@ -60,7 +61,7 @@ def prepare(raw, out):
     from sklearn.preprocessing import StandardScaler
 
     table = pd.read_csv(raw)
-    columns = [column for column in table if column not in ("label", "contributor")]
+    columns = [column for column in table if column not in OTHERS]
     with mlflow.start_run(run_name="prepare") as run:
         mlflow.log_input(mlflow.data.from_pandas(table, source=str(raw), name=raw.stem), "prepare")
         table[columns] = StandardScaler().fit_transform(table[columns])
