@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from casemate.records.edge import Edge, Node
     from casemate.store.lineage import Direction, LineageBook
@@ -95,7 +96,7 @@ def tree(
 
 
 def radius(
-    book: LineageBook, starts: Sequence[str], *, most: int = 5_000_000, named: int = 10_000
+    book: LineageBook, starts: Sequence[str], *, most: int = 5_000_000, named: int = 1_000
 ) -> Radius:
     """Return everything contamination of some nodes can have come to.
 
@@ -109,24 +110,24 @@ def radius(
         UsageError: A start is not in the lineage.
     """
     reach = book.reach(starts, most=most)
-    counts = book.kinds_at(reach.numbers)
-    wanted = [kind for kind in KINDS if counts.get(kind)]
-    nodes = book.nodes_at(reach.numbers, wanted) if reach.numbers else {}
-    chosen = _chosen(reach, nodes, named)
+    kinds = book.kinds_at(reach.numbers)
+    counts = dict(Counter(kinds.values()))
+    chosen = _chosen(reach, kinds, named)
+    nodes = book.nodes_at({*chosen, *reach.numbers[: reach.starts]})
     told = _Telling(book, reach, chosen)
     recorded: dict[str, list[Reached]] = {}
     proposed: dict[str, list[Reached]] = {}
     for number in chosen:
         side = proposed if number in reach.confidence else recorded
         side.setdefault(nodes[number].kind, []).append(told.of(number, nodes[number]))
-    begun = book.nodes_at(reach.numbers[: reach.starts])
+    wanted = sum(1 for number in reach.numbers[reach.starts :] if kinds[number] in KINDS)
     return Radius(
-        tuple(begun[number] for number in reach.numbers[: reach.starts]),
+        tuple(nodes[number] for number in reach.numbers[: reach.starts]),
         _in_order(recorded),
         _in_order(proposed),
-        _unknown(reach, nodes),
-        counts,
-        reach.cut or len(chosen) < sum(counts.get(kind, 0) for kind in wanted) - reach.starts,
+        _unknown(reach, kinds, nodes),
+        {kind: counts[kind] for kind in sorted(counts, key=_place)},
+        reach.cut or len(chosen) < wanted,
     )
 
 
@@ -159,16 +160,19 @@ class _Telling:
         )
 
 
-def _chosen(reach: Reach, nodes: dict[int, Node], named: int) -> list[int]:
+def _chosen(reach: Reach, kinds: Mapping[int, str], named: int) -> list[int]:
     """Return the numbers of nodes to be named: the first of each kind, starts left out."""
     left = dict.fromkeys(KINDS, named)
     chosen = []
     for number in reach.numbers[reach.starts :]:
-        node = nodes.get(number)
-        if node is not None and left[node.kind]:
-            left[node.kind] -= 1
+        if left.get(kinds[number]):
+            left[kinds[number]] -= 1
             chosen.append(number)
     return chosen
+
+
+def _place(kind: str) -> int:
+    return KINDS.index(kind) if kind in KINDS else len(KINDS)
 
 
 def _in_order(found: dict[str, list[Reached]]) -> dict[str, list[Reached]]:
@@ -183,44 +187,48 @@ _ENDS = {
 }
 
 
-def _unknown(reach: Reach, nodes: dict[int, Node]) -> list[Unknown]:
-    """Return the nodes that end where something should follow, and runs not wholly seen."""
-    deployed = _before(reach, (n for n, node in nodes.items() if node.kind == "deployment"))
-    readable = _before(reach, (n for n, node in nodes.items() if node.kind in {"run", "model"}))
+def _unknown(reach: Reach, kinds: Mapping[int, str], nodes: Mapping[int, Node]) -> list[Unknown]:
+    """Return the named nodes that end where something should follow, and runs not wholly seen."""
+    into = _into(reach)
+    deployed = _before(into, {number for number, kind in kinds.items() if kind == "deployment"})
+    readable = _before(into, {n for n, kind in kinds.items() if kind in ("run", "model")})
     found = []
     for number in reach.numbers:
         node = nodes.get(number)
         if node is None:
             continue
         if node.kind == "run":
-            state = str(node.facts.get("state", "complete"))
             if "unseen" in node.facts:
                 found.append(Unknown(node, f"not seen of it: {node.facts['unseen']}"))
-            elif state == "running":
+            elif node.facts.get("state") == "running":
                 found.append(Unknown(node, "its end is not on record"))
         elif node.facts.get("told") is False:
             found.append(Unknown(node, "named by others, never told of itself"))
-        elif node.kind in _ENDS:
-            led = readable if node.kind == "dataset" else deployed
-            if number not in led:
-                found.append(Unknown(node, _ENDS[node.kind]))
+        elif node.kind in _ENDS and number not in (
+            readable if node.kind == "dataset" else deployed
+        ):
+            found.append(Unknown(node, _ENDS[node.kind]))
     return found
 
 
-def _before(reach: Reach, ends: Iterable[int]) -> set[int]:
-    """Return every node from which one of `ends` can be reached, within a reach."""
-    inside = set(reach.numbers)
+def _into(reach: Reach) -> dict[int, list[int]]:
+    """Return, by node of a reach, those one step before it."""
     into: dict[int, list[int]] = {}
     for number in reach.numbers:
         for target, _ in reach.links.beyond(number):
             into.setdefault(target, []).append(number)
-    for number, place in ((n, reach.via[n]) for n in reach.confidence):
-        into.setdefault(number, []).append(reach.links.sources[place])
+    for number in reach.confidence:
+        into.setdefault(number, []).append(reach.links.sources[reach.via[number]])
+    return into
+
+
+def _before(into: Mapping[int, Sequence[int]], ends: set[int]) -> set[int]:
+    """Return every node from which one of `ends` can be come to, the ends with them."""
     found = set(ends)
-    waiting = list(found)
+    waiting = list(ends)
     while waiting:
         for before in into.get(waiting.pop(), ()):
-            if before in inside and before not in found:
+            if before not in found:
                 found.add(before)
                 waiting.append(before)
     return found

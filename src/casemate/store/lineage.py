@@ -185,17 +185,16 @@ class LineageBook:
                 )
         return follow([numbers[one] for one in wanted], recorded, proposed, most)
 
-    def nodes_at(self, numbers: Collection[int], kinds: Sequence[str] = ()) -> dict[int, Node]:
-        """Return the nodes with these numbers (of some kinds), as `reach` gives them."""
+    def nodes_at(self, numbers: Collection[int]) -> dict[int, Node]:
+        """Return the nodes with these numbers, as `reach` gives them."""
         found: dict[int, Node] = {}
         ordered = sorted(numbers)
         with self._workspace.reading() as database:
             for begin in range(0, len(ordered), _CHUNK):
                 rows = database.execute(
                     """SELECT number, body FROM lineage_nodes
-                    WHERE number IN (SELECT value FROM json_each(?1))
-                    AND (?2 = '[]' OR kind IN (SELECT value FROM json_each(?2)))""",
-                    (json.dumps(ordered[begin : begin + _CHUNK]), json.dumps(list(kinds))),
+                    WHERE number IN (SELECT value FROM json_each(?))""",
+                    (json.dumps(ordered[begin : begin + _CHUNK]),),
                 )
                 found.update((number, _node(body)) for number, body in rows)
         return found
@@ -214,16 +213,13 @@ class LineageBook:
                 found.update((number, _edge(body)) for number, body in rows)
         return found
 
-    def kinds_at(self, numbers: Collection[int]) -> dict[str, int]:
-        """Return how many of these nodes are of each kind, without reading them."""
+    def kinds_at(self, numbers: Collection[int]) -> dict[int, str]:
+        """Return the kind of each of these nodes, without reading them."""
         wanted = set(numbers)
-        found: dict[str, int] = {}
         with self._workspace.reading() as database:
             # The index of the kinds alone answers this.
-            for kind, number in database.execute("SELECT kind, number FROM lineage_nodes"):
-                if number in wanted:
-                    found[kind] = found.get(kind, 0) + 1
-        return found
+            rows = database.execute("SELECT number, kind FROM lineage_nodes").fetchall()
+        return {number: kind for number, kind in rows if number in wanted}
 
     def put_rows(self, node: str, digests: Iterable[int], rows: int) -> None:
         """Keep the row digests of a dataset.
