@@ -21,7 +21,8 @@ from typing import Any
 
 import msgspec
 
-from casemate.catalog.entries import KINDS, Attack, Entry
+from casemate.case.playbook import load as load_plan
+from casemate.catalog.entries import KINDS, Attack, Entry, Playbook
 from casemate.catalog.loader import entries
 from casemate.cli.program import build
 from casemate.export.document import Report
@@ -42,6 +43,8 @@ PLACES = {
     "cve": "https://www.cve.org/CVERecord?id={}",
     "url": "{}",
 }
+HIDDEN = {"id", "kind", "title", "why", "misses", "refs", "entry", "params", "fixture"}
+"""Fields of an entry that its section says elsewhere, or not at all."""
 INTRO = {
     "attacks": "Ways to attack a model that casemate carries out.",
     "detections": "What can be seen in the events, live or in a hunt over the past.",
@@ -133,7 +136,9 @@ def catalog(kind: str) -> str:
         f"# Catalog: {kind}",
         f"{INTRO[kind]} `casemate explain ID` prints the same.",
     ]
-    if found:
+    if kind == "controls":
+        parts.append(_matrix(list(found.values())))
+    elif found:
         rows = [f"| [`{e.id}`](#{e.id}) | {e.title} | {e.status} |" for e in found.values()]
         parts.append("| id | title | status |\n| --- | --- | --- |\n" + "\n".join(rows))
     else:
@@ -214,7 +219,7 @@ def _entry(entry: Entry) -> list[str]:
     facts = [
         (name.replace("_", " "), getattr(entry, name))
         for name in entry.__struct_fields__
-        if name not in ("id", "kind", "title", "why", "misses", "refs", "entry", "params")
+        if name not in HIDDEN
     ]
     rows = [f"| {name} | {_fact(name, value)} |" for name, value in facts if _told(value)]
     parts.append("| | |\n| --- | --- |\n" + "\n".join(rows))
@@ -226,10 +231,32 @@ def _entry(entry: Entry) -> list[str]:
         ]
         table = "| parameter | type | default | |\n| --- | --- | --- | --- |\n" + "\n".join(rows)
         parts += [table, f"`casemate attack TARGET --data DATA --attack {entry.id}`"]
+    if isinstance(entry, Playbook):
+        parts += _steps(entry)
     parts += [f"**Misses.** {_prose(entry.misses)}"]
     if entry.refs:
         parts.append("References: " + ", ".join(_link(ref) for ref in entry.refs))
     return parts
+
+
+def _steps(entry: Playbook) -> list[str]:
+    rows = [
+        f"| {number} | {step.phase} | {_cell(step.title)} "
+        f"| {f'`{step.check}`' if step.check else 'a person answers'} |"
+        for number, step in enumerate(load_plan(entry).steps, 1)
+    ]
+    table = "| | phase | step | checked by |\n| --- | --- | --- | --- |\n" + "\n".join(rows)
+    return [table, f"`casemate explain {entry.id}` prints each step whole."]
+
+
+def _matrix(found: list[Any]) -> str:
+    rows = [
+        f"| [{_cell(one.title)}](#{one.id}) | {', '.join(one.nist_ai_rmf)} "
+        f"| {', '.join(one.eu_ai_act)} | {', '.join(one.iso_42001)} | {', '.join(one.soc2)} |"
+        for one in found
+    ]
+    head = "| control | NIST AI RMF | EU AI Act | ISO 42001, Annex A | SOC 2 |"
+    return f"{head}\n| --- | --- | --- | --- | --- |\n" + "\n".join(rows)
 
 
 def _told(value: object) -> bool:

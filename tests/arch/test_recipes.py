@@ -30,6 +30,9 @@ WORDS = {
     "mitigations": "Add a mitigation",
     "bars": "Add a bar",
     "advisories": "Add an advisory",
+    "playbooks": "Add a playbook",
+    "deadlines": "Add a deadline",
+    "controls": "Add a control",
 }
 
 

@@ -47,9 +47,7 @@ def test_every_step_has_a_check_or_a_question_and_says_what_answers_mean(plan):
         assert one.bad
         assert one.good != one.bad
     for phase in ("freeze", "contain"):
-        assert (
-            any(one.check for one in plan.steps if one.phase == phase) or plan.id == "respond-drift"
-        )
+        assert any(one.check for one in plan.steps if one.phase == phase)
     first = [one.phase for one in plan.steps if one.id != "make-safe"]
     assert first[0] == "freeze"
 
@@ -64,7 +62,7 @@ def test_playbooks_differ_where_the_attacks_differ():
 
 def test_its_machine_tag_is_of_the_taxonomy():
     tags = [entry.tag for entry in ENTRIES.values() if entry.tag]
-    assert len(set(tags)) == len(tags) == 12
+    assert len(set(tags)) == len(tags) >= 12
     assert all(tag.startswith("failure-mode-in-machine-learning:") for tag in tags)
 
 

@@ -70,7 +70,7 @@ def _page(found: Entry) -> list[str]:
     import msgspec
 
     body = msgspec.to_builtins(found)
-    kind = {"bars": "bug bar"}.get(found.kind, found.kind.rstrip("s"))
+    kind = {"bars": "bug bar", "advisories": "advisory"}.get(found.kind, found.kind.rstrip("s"))
     lines = [f"{found.id}: {found.title}", f"{kind}, {found.status}, since {found.since}", ""]
 
     def paragraph(head: str, text: str) -> None:
@@ -83,10 +83,16 @@ def _page(found: Entry) -> list[str]:
     paragraph("What and why", found.why)
     for key, head in _SECTIONS:
         value = body.get(key)
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             value = ", ".join(str(item) for item in value)
+        if isinstance(value, float):
+            value = f"{value:g}"
         if isinstance(value, str):
             paragraph(head, value)
+    if body.get("asks"):
+        paragraph("It runs when all of these are answered yes", "\n\n".join(body["asks"].values()))
+    if found.kind == "playbooks":
+        lines += _steps(found)
     if body.get("params"):
         lines.append("Parameters (--set name=value)")
         for name, spec in body["params"].items():
@@ -96,6 +102,25 @@ def _page(found: Entry) -> list[str]:
     if found.refs:
         lines.append("References")
         lines.extend(f"  {_link(ref)}" for ref in found.refs)
+    return lines
+
+
+def _steps(found: Entry) -> list[str]:
+    """Return the steps of a playbook, each with what is typed and how it is checked."""
+    import textwrap
+    from casemate.case.playbook import load
+    from casemate.catalog.entries import Playbook
+
+    lines = ["Steps"]
+    steps = load(found).steps if isinstance(found, Playbook) else ()
+    for number, step in enumerate(steps, 1):
+        lines.append(f"  {number}. {step.phase}: {step.title} ({step.id})")
+        told = [step.text, f"Good: {step.good}", f"Bad: {step.bad}"]
+        told.insert(1, f"Check: {step.check}" if step.check else f"Answer: {step.question}")
+        for text in told:
+            lines.extend(textwrap.wrap(text, 92, initial_indent="     ", subsequent_indent="     "))
+        lines.extend(f"       {command}" for command in step.commands)
+        lines.append("")
     return lines
 
 
@@ -116,6 +141,17 @@ _SECTIONS = (
     ("example", "Example"),
     ("suffixes", "Usual suffixes"),
     ("executes", "Loading it runs code"),
+    ("threats", "For"),
+    ("tag", "Machine tag"),
+    ("rehearsed", "Rehearsed on"),
+    ("law", "Law"),
+    ("hours", "Hours from awareness"),
+    ("to", "Who must be told"),
+    ("evidence", "Evidence that casemate gives"),
+    ("nist_ai_rmf", "NIST AI RMF 1.0"),
+    ("eu_ai_act", "EU AI Act"),
+    ("iso_42001", "ISO/IEC 42001:2023, Annex A"),
+    ("soc2", "SOC 2 trust services criteria"),
 )
 
 

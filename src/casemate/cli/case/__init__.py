@@ -156,6 +156,10 @@ def _playbook(subs: Any) -> None:
         "--export", type=options.path, metavar="FILE", help="write the playbook as CACAO 2.0"
     )
     _acting(one, "playbook")
+    one = _sub(subs, "check", "make one check of a playbook; nothing goes on record")
+    one.add_argument("name", metavar="CHECK", help="as playbooks name it: order-in-force ...")
+    one.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="what the check needs")
+    _reading(one, "check")
 
 
 def _writing(subs: Any) -> None:

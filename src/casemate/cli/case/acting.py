@@ -218,6 +218,28 @@ def playbook(args: argparse.Namespace) -> int:
     return 3 if failed else 0
 
 
+def check(args: argparse.Namespace) -> int:
+    """Make one check; 0 where it is done, 1 where it failed, 3 where it cannot be made yet."""
+    import json
+
+    from casemate.cli.terminal import printable
+    from casemate.errors import UsageError
+    from casemate.workflows import playbooks
+
+    pairs = [word.partition("=") for word in args.arguments]
+    for name, sign, _ in pairs:
+        if not name or not sign:
+            raise UsageError(f"'{name}' is no NAME=VALUE", hint="actions=throttle,block")
+    given = {name: value for name, _, value in pairs}
+    with _opened(args) as (loaded, workspace, _progress):
+        made = playbooks.check(loaded, workspace, args.case, args.name, given)
+    if args.format == "json":
+        print(json.dumps(made._asdict()))
+    else:
+        print(printable(f"{made.state}: {made.answer}"))
+    return {"done": 0, "failed": 1, "waiting": 3}[made.state]
+
+
 def paper(args: argparse.Namespace) -> int:
     """Write a paper and say where it lies."""
     from casemate.workflows import papers
