@@ -13,9 +13,9 @@ SITE = "/opt/env/lib/python3.11/site-packages"
     "path",
     [
         "/usr/lib/x86_64-linux-gnu/libc.so.6", "/proc/self/maps", "/etc/hosts", "/dev/null",
-        f"{SITE}/torch/__init__.py", f"{SITE}/pandas/_libs/lib.so", "/home/a/p/__pycache__/m.pyc",
-        "/home/a/p/.git/HEAD", "/home/a/p/.casemate/workspace.db", f"{sys.prefix}/x/y",
-        "/usr/local/cuda-12/lib/a", "/home/a/p/m.lock",
+        f"{SITE}/torch/__init__.py", f"{SITE}/pandas/_libs/lib.so", "/srv/a/p/__pycache__/m.pyc",
+        "/srv/a/p/.git/HEAD", "/srv/a/p/.casemate/workspace.db", f"{sys.prefix}/x/y",
+        "/usr/local/cuda-12/lib/a", "/srv/a/p/m.lock",
     ],
 )  # fmt: skip
 def test_noise(path):
@@ -25,8 +25,8 @@ def test_noise(path):
 @pytest.mark.parametrize(
     "path",
     [
-        "/home/a/p/train.csv", "/mnt/data/x.parquet", "/var/data/x", "/tmp/run/model.pt",
-        "/home/a/.cache/huggingface/hub/model.safetensors", "/usr/local/data/x.csv",
+        "/srv/a/p/train.csv", "/mnt/data/x.parquet", "/var/data/x", "/tmp/run/model.pt",
+        "/srv/a/.cache/huggingface/hub/model.safetensors", "/usr/local/data/x.csv",
         f"{SITE}/sklearn/datasets/data/iris.csv",
     ],
 )  # fmt: skip
@@ -54,4 +54,4 @@ def test_packages():
     assert package_of(f"{SITE}/sklearn/linear_model/a.py") == (SITE, "sklearn")
     assert package_of(f"{SITE}/six.py") == (SITE, "six")
     assert package_of(f"{SITE}/numpy-1.0.dist-info/METADATA") is None
-    assert package_of("/home/a/p/train.py") is None
+    assert package_of("/srv/a/p/train.py") is None

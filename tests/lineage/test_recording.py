@@ -11,6 +11,7 @@ import pytest
 from casemate.errors import UsageError
 from casemate.lineage.account import MANY
 from casemate.lineage.digests import of_file
+from casemate.lineage.found import Lineage
 from casemate.lineage.recording import record
 from casemate.lineage.watch import why_not
 from casemate.records.edge import Node
@@ -199,6 +200,7 @@ def test_a_parent_is_told_of_as_such(work):
 def test_a_trace_is_left_before_anything_runs(work):
     begun = []
     run(work, "-c", "pass", begun=begun.append)
+    assert isinstance(begun[0], Lineage)
     (node,) = begun[0].nodes
     assert (node.kind, node.facts["state"]) == ("run", "running")
 
