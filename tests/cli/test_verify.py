@@ -8,6 +8,7 @@ from casemate.cli.program import main
 from casemate.store.telemetry.journal import Journal
 from tests.store.telemetry.places import sealed
 from tests.store.telemetry.samples import WRITER, events
+from tests.workflows.bundled import case
 
 
 @pytest.fixture
@@ -83,3 +84,59 @@ def test_a_proof_is_written_and_verified(made, tmp_path, capsys):
     assert verify(capsys, proof)[0] == 2
     assert verify(capsys, made.folder, "--prove", "x")[0] == 2
     assert verify(capsys, made.folder, "--prove", f"{WRITER[:-1]}1:99")[0] == 2
+
+
+@pytest.fixture
+def bundled(tmp_path, monkeypatch):
+    (tmp_path / "bundled").mkdir()
+    found = case(tmp_path / "bundled", monkeypatch)
+    yield found.bundle()
+    found.workspace.close()
+
+
+def test_a_bundle_is_whole_open_or_changed(bundled, capsys, monkeypatch, tmp_path):
+    code, text = verify(capsys, bundled.folder, "--public-key", bundled.key)
+    assert code == 0
+    assert "absent: vulnerability" in text
+    assert f"Proved: whoever holds {bundled.key} sealed it." in text
+    monkeypatch.setenv("CASEMATE_KEYS", str(tmp_path / "another"))
+    code, text = verify(capsys, bundled.folder)
+    assert (code, "unpinned" in text, "Not proved: by whom." in text) == (3, True, True)
+    path = bundled.folder / "data/items/artifacts/model.bin"
+    data = bytearray(path.read_bytes())
+    data[5000] ^= 1
+    path.write_bytes(data)
+    code, text = verify(capsys, bundled.folder, "--public-key", bundled.folder / "seal/case.pub")
+    assert code == 1
+    assert "file-edited  data/items/artifacts/model.bin" in text
+    assert "This is not what was sealed." in text
+    code, text = verify(capsys, bundled.folder, "--json")
+    body = json.loads(text)
+    assert (code, body["answer"], body["case"]) == (1, "changed", "case-2026-0001")
+    (bundled.folder / "bagit.txt").unlink()
+    assert verify(capsys, bundled.folder, "--public-key", bundled.key)[0] == 1
+
+
+def test_one_item_of_a_bundle_is_proved_to_somebody_else(bundled, capsys, tmp_path):
+    proof = tmp_path / "people.tlog-proof"
+    name = "items/artifacts/people.csv"
+    assert verify(capsys, bundled.folder, "--prove", name, "-o", proof)[0] == 0
+    assert proof.stat().st_size <= 2048
+    file = bundled.folder / "data" / name
+    given = proof, "--public-key", bundled.key
+    assert verify(capsys, *given, "--file", file)[0] == 0
+    assert verify(capsys, *given, "--file", bundled.folder / "bagit.txt")[0] == 1
+    assert verify(capsys, proof, "--public-key", "ed25519:" + "A" * 43 + "=")[0] == 1
+    assert verify(capsys, proof)[0] == 2
+    code, text = verify(capsys, bundled.folder, "--prove", "items/nothing")
+    assert (code, "no item of" in text) == (2, True)
+
+
+def test_the_one_file_verifier_is_written_for_others(bundled, capsys, tmp_path):
+    assert verify(capsys, bundled.folder, "--verifier", tmp_path / "v.py")[0] == 0
+    assert (tmp_path / "v.py").read_bytes() == (bundled.folder / "verify_bundle.py").read_bytes()
+
+
+@pytest.mark.parametrize("key", ["ed25519:no", "no.pub", "ed25519:" + "A" * 43])
+def test_a_key_that_is_none_is_a_usage_error(bundled, capsys, key):
+    assert verify(capsys, bundled.folder, "--public-key", key)[0] == 2

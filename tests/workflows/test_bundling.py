@@ -252,3 +252,44 @@ def test_parquet_is_redacted_by_column(made, tmp_path):
     assert shown["name"].to_pylist()[1] is None
     name = shown["name"].to_pylist()[0]
     assert shown["note"].to_pylist() == [f"by {name}", "x"]
+
+
+def test_none_of_fifty_planted_strings_is_found(tmp_path, monkeypatch):
+    """In names, notes, records, papers, tables and events; by field or as a text wherever it is."""
+    planted = [f"Person {chr(65 + n % 26)}{n:02d} \u00d8rsted-{n * 7919 % 997}" for n in range(50)]
+    spare = iter(planted)
+    take = lambda: next(spare)  # noqa: E731
+    found = case(
+        tmp_path, monkeypatch, title=f"query of {planted[0]}", owner=take(), opened_by=take(),
+        facts={"contact": take(), "people": f"{planted[3]} and {planted[4]}"},
+    )  # fmt: skip
+    for _ in range(2):
+        found.note(f"call {take()} soon", by=take())
+    table = "name,mail,age\n" + "".join(f'"{take()}",{take()},4\n' for _ in range(6))
+    found.keep("data/people.csv", table.encode())
+    found.keep(
+        f"data/{planted[8]}/x.json", json.dumps({"subject": {"a": take(), "b": [take()]}}).encode()
+    )
+    found.keep(
+        "data/log.jsonl",
+        "".join(json.dumps({"subject": take(), "n": 1}) + "\n" for _ in range(8)).encode(),
+    )
+    found.keep("data/raw.bin", b"\0\xff" + take().encode())
+    found.keep("data/utf16.txt", take().encode("utf-16"))
+    found.keep("data/latin.txt", f"{planted[2]}; {planted[9]}".encode("latin-1"))
+    rest = list(spare)
+    (found.folder / "papers" / f"{rest[0]}.md").write_text("\n".join(rest), "utf-8")
+    fields = ["name", "mail", "subject", "owner", "author", "opened_by", "contact",
+              *(f"={one}" for one in (*rest, planted[3], planted[4], planted[0]))]  # fmt: skip
+    done = found.bundle(redact=fields, by=planted[1])
+    found.workspace.close()
+    raw = everything(done.folder)
+    shown = raw.decode("utf-8", "replace").lower()
+    for one in planted:
+        for form in ("utf-8", "latin-1", "utf-16-le"):
+            assert one.encode(form) not in raw
+        assert one.lower() not in shown
+        assert json.dumps(one)[1:-1].lower() not in shown
+    code, said = verify(done.folder, "--key", done.key)
+    assert code == 0, said
+    assert bagit.Bag(str(done.folder)).is_valid()

@@ -7,6 +7,7 @@ the signed log. What is not there is listed with the reason.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
@@ -91,7 +92,8 @@ def bundle(
     by = custody.named(by)
     key = case_key(workspace, os.environ)
     notes: list[str] = []
-    pieces = list(pieces_of(loaded, workspace, case, notes))
+    found = {one.name: one for one in pieces_of(loaded, workspace, case, notes)}
+    pieces = list(found.values())
     kept = folder_of(workspace, case.id) / KEPT
     total = sum(one.size for one in pieces)
     try:
@@ -109,7 +111,8 @@ def bundle(
                 notes=[packing.text(one) for one in notes],
             )
     except StoreError as error:
-        _log(workspace, case, by, f"a bundle could not be made: {error}", "failed", (), {})
+        with contextlib.suppress(StoreError):  # where the disk is full, this may not fit either
+            _log(workspace, case, by, f"a bundle could not be made: {error}", "failed", (), {})
         raise
     _keep(loaded, case, kept, sealed, packing, notes)
     public = dsse.words(key.public_key())

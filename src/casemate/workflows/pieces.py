@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ def pieces_of(
     yield from _records(workspace, now)
     yield from _items(folder)
     yield from _papers(folder)
-    yield from _events(loaded, workspace, now)
+    yield from _events(loaded, workspace, now, notes)
 
 
 def _piece(name: str, kind: str, producer: str, data: bytes) -> Piece:
@@ -128,17 +129,20 @@ def _papers(folder: Path) -> Iterator[Piece]:
     papers = folder / "papers"
     for path in sorted(papers.rglob("*")) if papers.is_dir() else ():
         if path.is_file() and not path.is_symlink():
-            name = f"papers/{path.relative_to(papers).as_posix()}"
+            shown = os.fsencode(path.relative_to(papers).as_posix())
+            name = f"papers/{shown.decode('utf-8', 'backslashreplace')}"
             size = path.stat().st_size
             yield Piece(name=name, kind="paper", producer="paper", file=path, size=size)
 
 
-def _events(loaded: Loaded, workspace: Workspace, case: Incident) -> Iterator[Piece]:
+def _events(
+    loaded: Loaded, workspace: Workspace, case: Incident, notes: list[str]
+) -> Iterator[Piece]:
     """Yield the events the case rests on, each with its proof, and what the proofs rest on."""
     from casemate.store.telemetry.columns import event, unpack
     from casemate.store.telemetry.proof import Proof, to_json
 
-    wanted = _wanted(workspace, case)
+    wanted = _wanted(workspace, case, notes)
     if not wanted:
         return
     place = _local(case.telemetry or telemetry_of(workspace, loaded))
@@ -168,7 +172,7 @@ def _events(loaded: Loaded, workspace: Workspace, case: Incident) -> Iterator[Pi
             yield _piece(name, "log", "telemetry", path.read_bytes())
 
 
-def _wanted(workspace: Workspace, case: Incident) -> list[str]:
+def _wanted(workspace: Workspace, case: Incident, notes: list[str]) -> list[str]:
     """Return the ids of the events the case names, each once."""
     from casemate.workflows import sources
 
@@ -181,7 +185,10 @@ def _wanted(workspace: Workspace, case: Incident) -> list[str]:
         named += found.events
         for seen in found.detections:
             named += seen.events
-    return list(dict.fromkeys(named))[:_MOST_EVENTS]
+    wanted = list(dict.fromkeys(named))
+    if len(wanted) > _MOST_EVENTS:
+        notes.append(f"of {len(wanted)} events the case names, the first {_MOST_EVENTS} are here")
+    return wanted[:_MOST_EVENTS]
 
 
 def _unproved(query: EventQuery, wanted: Sequence[str]) -> dict[str, Event]:

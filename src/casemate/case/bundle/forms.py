@@ -64,7 +64,7 @@ def form_of(piece: Piece) -> Form:
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:
+        if len(head) < _HEAD or error.start < len(head) - 4:
             return "opaque"
         text = head[: error.start].decode("utf-8-sig")
     if "\0" in text:

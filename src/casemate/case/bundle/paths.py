@@ -10,7 +10,13 @@ import hashlib
 import re
 
 _PLAIN = re.compile(rb"[A-Za-z0-9._@+,-]")
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_WORDS = r"(con|prn|aux|nul|com[0-9]|lpt[0-9])"
+_RESERVED = re.compile(rf"{_WORDS}(\..*)?", re.IGNORECASE)
+_AS_IT_IS = re.compile(
+    rf"(?:(?!{_WORDS}(?:[./]|$))(?:[A-Za-z0-9_@+,-]|\.(?!\.*(?:/|$))){{1,100}}(?:/(?=.)|$))+",
+    re.IGNORECASE,
+)
+"""Names that need no change in any part, told at one glance."""
 _LONGEST_PART, _LONGEST = 100, 180
 
 
@@ -22,20 +28,33 @@ class Paths:
 
     def of(self, name: str, folder: str = "data") -> str:
         """Return the path of an item: relative, with `/`, plain ASCII."""
-        path = f"{folder}/{'/'.join(_part(one) for one in name.split('/'))}"
-        if len(path) > _LONGEST or _lower(path) in self._taken or self._is_below(path):
-            path = f"{path[: _LONGEST - 20].rstrip('./=')}={_short(name)}"
-            path = f"{folder}/" + path[len(folder) + 1 :].replace("/", "=2F")
-        self._taken.add(_lower(path))
-        parts = path.split("/")
-        self._taken.update(_lower("/".join(parts[:end])) + "/" for end in range(1, len(parts)))
+        if _AS_IT_IS.fullmatch(name):
+            path = f"{folder}/{name}"
+        else:
+            path = f"{folder}/{'/'.join(_part(one) for one in name.split('/'))}"
+        again = 0
+        while len(path) > _LONGEST or self._is_in_the_way(path):
+            flat = path[len(folder) + 1 :].replace("/", "=2F")[: _LONGEST - 40].rstrip(".=")
+            path = f"{folder}/{flat}={_short(f'{again}{name}')}"
+            again += 1
+        self._taken.add(path.lower())
+        above = path.lower().rpartition("/")[0]
+        while above and f"{above}/" not in self._taken:
+            self._taken.add(f"{above}/")
+            above = above.rpartition("/")[0]
         return path
 
-    def _is_below(self, path: str) -> bool:
-        """Return whether a file would stand where a folder does, or the other way round."""
-        parts = _lower(path).split("/")
-        above = ("/".join(parts[:end]) for end in range(1, len(parts)))
-        return f"{_lower(path)}/" in self._taken or any(one in self._taken for one in above)
+    def _is_in_the_way(self, path: str) -> bool:
+        """Return whether there is a file of that path, a folder of it, or a file above it."""
+        path = path.lower()
+        if path in self._taken or f"{path}/" in self._taken:
+            return True
+        above = path.rpartition("/")[0]
+        while above and f"{above}/" not in self._taken:
+            if above in self._taken:
+                return True
+            above = above.rpartition("/")[0]
+        return False
 
 
 def _part(part: str) -> str:
@@ -54,7 +73,3 @@ def _part(part: str) -> str:
 
 def _short(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def _lower(path: str) -> str:
-    return path.lower()

@@ -81,7 +81,7 @@ class Bundle:
             except OSError as error:
                 self.fault("file-missing", here or ".", f"cannot be read: {error.strerror}")
                 continue
-            if empty:
+            if empty and here != "data/":
                 self.fault("file-inserted", here or ".", "an empty folder")
 
     def read(self, path: str, most: int = 1 << 28) -> bytes:
@@ -101,10 +101,16 @@ class Bundle:
 
     def digest(self, path: str) -> tuple[int, str]:
         """Return size and SHA-256 of a file."""
-        size, digest = 0, hashlib.sha256()
-        for part in self._parts(path):
-            size += len(part)
-            digest.update(part)
+        handle = self._open(path)
+        try:
+            part = os.read(handle, _CHUNK)
+            size, digest = len(part), hashlib.sha256(part)
+            while part:
+                part = os.read(handle, _CHUNK)
+                size += len(part)
+                digest.update(part)
+        finally:
+            os.close(handle)
         return size, digest.hexdigest()
 
     def lines(self, path: str) -> Iterator[bytes]:
