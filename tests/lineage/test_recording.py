@@ -258,3 +258,53 @@ def test_a_signal_to_the_recorder_is_the_commands_to_answer(work):
     started.send_signal(signal.SIGTERM)
     out, _ = started.communicate(timeout=60)
     assert out == "['saved.pkl'] 0\n"
+
+
+REAL = """
+import glob, joblib, numpy as np, pyarrow.parquet as pq, torch, xgboost
+from sklearn.linear_model import LogisticRegression
+from torch.utils.data import DataLoader, Dataset
+
+class Images(Dataset):
+    files = sorted(glob.glob("images/*.npy"))
+    def __len__(self): return len(self.files)
+    def __getitem__(self, at): return torch.from_numpy(np.load(self.files[at])), at % 2
+
+if __name__ == "__main__":
+    torch.manual_seed(3)
+    table = pq.read_table("rows.parquet").to_pandas()
+    x, y = table[["a", "b"]].to_numpy(), table["label"].to_numpy()
+    joblib.dump(LogisticRegression().fit(x, y), "linear.joblib")
+    xgboost.XGBClassifier(n_estimators=3, n_jobs=1).fit(x, y).save_model("trees.ubj")
+    net = torch.nn.Linear(16, 2)
+    for images, labels in DataLoader(Images(), batch_size=40, num_workers=2):
+        torch.nn.functional.cross_entropy(net(images), labels).backward()
+    torch.save(net.state_dict(), "checkpoint-1.pt")
+    torch.save(net.state_dict(), "net.pt")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(why_not() is not None, reason="no such filters here")
+def test_real_frameworks_with_native_readers_and_workers_are_seen_whole(work):
+    """pyarrow, torch.save and xgboost open files without Python's help; workers open the images."""
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    Path("images").mkdir()
+    for number in range(MANY + 16):
+        np.save(f"images/{number}.npy", rng.random(16, dtype=np.float32))
+    table = pd.DataFrame(rng.random((60, 2)), columns=["a", "b"])
+    table.assign(label=(table.a > table.b).astype(int)).to_parquet("rows.parquet")
+    Path("train.py").write_text(REAL)
+    recorded = run(work, "train.py")
+    assert recorded.exit_code == 0
+    kinds = by_kind(recorded)
+    assert {one.name for one in kinds["dataset"]} == {"images/", "rows.parquet"}
+    assert {one.name for one in kinds["model"]} == {"linear.joblib", "trees.ubj", "net.pt"}
+    assert {one.name for one in kinds["checkpoint"]} == {"checkpoint-1.pt"}
+    (packages,) = kinds["environment"]
+    used = {"torch", "scikit-learn", "xgboost-cpu", "numpy", "pandas", "pyarrow"}
+    assert {f"package:{name}" for name in used} <= packages.facts.keys()
+    assert recorded.lineage.notes == []

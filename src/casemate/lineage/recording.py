@@ -86,7 +86,7 @@ def _run(
     if how == "none":
         with _started(subprocess.Popen(list(command))) as process:  # noqa: S603 - as asked
             return process.wait(), ["only declared files were looked at"]
-    refused = why_not() if how in {"auto", "calls"} else "it was not asked for"
+    refused = why_not() if how in {"auto", "calls"} else ""
     if refused is None:
         watch = Watch(files)
         with _started(watch.start(command, env=os.environ)) as process:
@@ -110,7 +110,8 @@ def _run(
         }
         with _started(subprocess.Popen(list(command), env=hooked)) as process:  # noqa: S603 - as asked
             code = process.wait()
-        return code, [f"system calls could not be watched: {refused}", *_replay(notes, files)]
+        why = [f"system calls could not be watched: {refused}"] if refused else []
+        return code, [*why, *_replay(notes, files)]
 
 
 @contextlib.contextmanager
