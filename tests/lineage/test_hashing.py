@@ -15,7 +15,9 @@ def test_a_file_is_known_by_its_bytes_its_size_and_when_it_was_written(tmp_path)
     (tmp_path / "a.csv").write_bytes(b"a,b\n")
     os.utime(tmp_path / "a.csv", (5, 5))
     seen = Hasher([tmp_path]).file(tmp_path / "a.csv")
-    assert seen[1:] == (sha(b"a,b\n"), 4, 5000)
+    assert seen[1:4] == (sha(b"a,b\n"), 4, 5000)
+    md5 = Hasher([tmp_path], md5=True).file(tmp_path / "a.csv").md5
+    assert md5 == hashlib.md5(b"a,b\n").hexdigest()
 
 
 def test_a_folder_gives_its_files_by_their_paths_in_it(tmp_path):

@@ -34,13 +34,16 @@ class Seen(NamedTuple):
     size: int | None
     changed: int | None = None
     """When it was last written, in milliseconds since the epoch, where that is known."""
+    md5: str | None = None
+    """Where it was asked for, as others name content by it."""
 
 
 class Hasher:
     """Hashes files below some folders, each once."""
 
-    def __init__(self, allowed: Iterable[Path]) -> None:
+    def __init__(self, allowed: Iterable[Path], *, md5: bool = False) -> None:
         """Take the folders files may be read below; without any, none is."""
+        self._md5 = md5
         self._allowed = [folder.resolve() for folder in allowed]
         self._known: dict[str, Seen] = {}
         self._spent = 0
@@ -103,12 +106,16 @@ class Hasher:
                 return Seen(real, None, about.st_size, changed)
             self._spent += about.st_size
             total = hashlib.sha256()
+            other = hashlib.md5(usedforsecurity=False) if self._md5 else None
             try:
                 for piece in iter(lambda: file.read(_CHUNK), b""):
                     total.update(piece)
+                    if other is not None:
+                        other.update(piece)
             except OSError:
                 return None
-            return Seen(real, f"sha256:{total.hexdigest()}", about.st_size, changed)
+            md5 = None if other is None else other.hexdigest()
+            return Seen(real, f"sha256:{total.hexdigest()}", about.st_size, changed, md5)
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:

@@ -22,10 +22,10 @@ from casemate.lineage.mlflow_told import (
     add_run,
     add_version,
     local_path,
-    plain_uri,
     resolve,
     source_uri,
 )
+from casemate.lineage.telling import plain_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

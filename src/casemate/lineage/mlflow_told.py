@@ -12,21 +12,17 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
-from casemate.lineage.found import Lineage
 from casemate.lineage.places import kind_of
-from casemate.records.edge import Edge, Node
-from casemate.records.make import make
+from casemate.lineage.telling import LONGEST, Telling, plain_uri
 
 if TYPE_CHECKING:
     from casemate.lineage.hashing import Seen
-    from casemate.records.edge import NodeKind, Relation
 
 TESTED = frozenset({"eval", "evaluate", "evaluation", "test", "testing"})
 """Contexts of a dataset that a model only meets once it is made. One named `validation` may have
 decided when to stop or which model to keep, so it counts as read."""
-_LONGEST = 300
 _PARAMETERS = 40
 
 
@@ -93,74 +89,17 @@ class Told(NamedTuple):
     notes: list[str]
 
 
-class Maker:
+class Maker(Telling):
     """Turns what was told into nodes and edges."""
 
     def __init__(self, by: str, name: str) -> None:
         """Take who says so, and a name for the server where there is more than one."""
-        self._by = by
+        super().__init__(by)
         self._origin = f"mlflow-{name}" if name else "mlflow"
-        self.nodes: dict[str, Node] = {}
-        self.edges: dict[tuple[str, str, str], Edge] = {}
-        self.notes: list[str] = []
 
     def ident(self, path: str) -> str:
         """Return the id of what MLflow calls `path`."""
         return f"{self._origin}:{path}"
-
-    def node(
-        self,
-        ident: str,
-        kind: NodeKind,
-        name: str,
-        *,
-        digest: str | None = None,
-        at: int | None = None,
-        facts: dict[str, Any] | None = None,
-    ) -> str:
-        """Add a node, unless it is there with as much said; `at` in milliseconds."""
-        known = self.nodes.get(ident)
-        if known is None or (known.digest is None and digest is not None):
-            said = {key: value for key, value in (facts or {}).items() if value not in (None, "")}
-            self.nodes[ident] = make(
-                Node,
-                id=ident,
-                kind=kind,
-                name=name[:_LONGEST] or ident,
-                digest=digest,
-                at=None if at is None else at * 1000,
-                facts=said,
-            )
-        return ident
-
-    def edge(
-        self,
-        source: str,
-        target: str,
-        relation: Relation,
-        *,
-        at: int | None = None,
-        confidence: float = 1.0,
-        why: str | None = None,
-    ) -> None:
-        """Add an edge; of two that say the same the more confident stays."""
-        key = (source, target, relation)
-        known = self.edges.get(key)
-        if source != target and (known is None or known.confidence < confidence):
-            self.edges[key] = make(
-                Edge,
-                source=source,
-                target=target,
-                relation=relation,
-                by=self._by,
-                at=None if at is None else at * 1000,
-                confidence=confidence,
-                why=why,
-            )
-
-    def lineage(self) -> Lineage:
-        """Return what was made so far."""
-        return Lineage(list(self.nodes.values()), list(self.edges.values()), self.notes)
 
 
 def add_run(maker: Maker, run: Run) -> str:
@@ -169,7 +108,7 @@ def add_run(maker: Maker, run: Run) -> str:
     if run.stage == "deleted":
         facts["deleted"] = True
     for key, value in list(run.parameters.items())[:_PARAMETERS]:
-        facts["seed" if key in ("seed", "random_state") else f"param.{key[:60]}"] = value[:_LONGEST]
+        facts["seed" if key in ("seed", "random_state") else f"param.{key[:60]}"] = value[:LONGEST]
     ident = maker.node(
         maker.ident(f"runs/{run.id}"), "run", run.name or run.id, at=run.started, facts=facts
     )
@@ -188,7 +127,7 @@ def add_input(maker: Maker, run: Run, given: Input) -> str | None:
     ident = maker.ident(f"datasets/{given.name}/{given.digest}")
     facts: dict[str, Any] = {"mlflow_digest": given.digest, "rows": given.rows}
     uri = source_uri(given.source)
-    facts["uri"] = plain_uri(uri)[:_LONGEST]
+    facts["uri"] = plain_uri(uri)[:LONGEST]
     maker.node(ident, "dataset", given.name, at=run.started, facts=facts)
     if given.context.lower() in TESTED:
         return None
@@ -203,7 +142,7 @@ def add_model(maker: Maker, model: Model, run: str, files: list[Seen]) -> None:
     one = weights[0] if len(weights) == 1 else None
     facts: dict[str, Any] = {"files": len(weights)} if weights else {}
     if one is not None:
-        facts |= {"file": one.path[:_LONGEST], "bytes": one.size}
+        facts |= {"file": one.path[:LONGEST], "bytes": one.size}
     maker.node(
         ident,
         "model",
@@ -253,7 +192,7 @@ def add_version(maker: Maker, version: Version) -> None:
     if version.stage not in ("", "None"):
         facts["stage"] = version.stage
     for key, value in list(version.tags.items())[:_PARAMETERS]:
-        facts[f"tag.{key[:60]}"] = value[:_LONGEST]
+        facts[f"tag.{key[:60]}"] = value[:LONGEST]
     ident = maker.node(
         maker.ident(f"models/{version.name}/{version.number}"),
         "version",
@@ -271,10 +210,10 @@ def add_version(maker: Maker, version: Version) -> None:
             "which no run of this server made: its training data are unknown"
         )
         source = maker.node(
-            maker.ident(f"elsewhere/{plain_uri(version.source)[:_LONGEST]}"),
+            maker.ident(f"elsewhere/{plain_uri(version.source)[:LONGEST]}"),
             "model",
             plain_uri(version.source),
-            facts={"uri": plain_uri(version.source)[:_LONGEST]},
+            facts={"uri": plain_uri(version.source)[:LONGEST]},
         )
     elif source not in maker.nodes and "@" not in source:
         maker.node(source, "model", version.name, at=version.created)
@@ -324,18 +263,6 @@ def source_uri(source: str) -> str:
         if isinstance(value, str) and value:
             return value
     return ""
-
-
-def plain_uri(uri: str) -> str:
-    """Return a URI without what may be a secret: user, password, query, fragment."""
-    if "://" not in uri:
-        return uri
-    try:
-        parts = urlsplit(uri)
-        netloc = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return ""
-    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
 
 
 def local_path(uri: str) -> str | None:

@@ -14,7 +14,10 @@ import msgspec
 from casemate.case.changes import Change, Wish, change
 from casemate.case.changes_mlflow import mlflow_alias, registered
 from casemate.errors import UsageError
+from casemate.records.edge import Node
+from casemate.records.make import make
 from casemate.store.cases import CaseBook
+from casemate.store.lineage import LineageBook
 from casemate.workflows import containing, custody, lineage
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ def radius(
     """
     cases = CaseBook(workspace)
     found = cases.get(case)
+    if data is None and not nodes:
+        _name_models(workspace, found)
     blast = lineage.radius(loaded, workspace, found, data=data, rows=rows, nodes=nodes)
     running = [
         one
@@ -82,6 +87,18 @@ def radius(
         lambda one: one,
     )  # fmt: skip
     return blast
+
+
+def _name_models(workspace: Workspace, case: Incident) -> None:
+    """Let the lineage know the models of a case by the name their events carry, at least."""
+    book = LineageBook(workspace)
+    names = case.triage.models if case.triage is not None else ()
+    known = {one.facts.get("model") for one in book.nodes(("deployment", "version", "alias"))}
+    book.add(
+        make(Node, id=f"deployment:{name}", kind="deployment", name=name, facts={"model": name})
+        for name in names
+        if name not in known and not book.find(name)
+    )
 
 
 def patch(

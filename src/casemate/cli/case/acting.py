@@ -270,7 +270,8 @@ def bundle(args: argparse.Namespace) -> int:
     print(f"{made.items} items, {made.withheld} withheld, in {made.folder}")
     print(f"root {made.root}")
     print(f"sealed with {made.key}")
-    print(f"verify it anywhere: python {made.folder}/verify_bundle.py {made.folder}")
+    print("verify it anywhere, with the key by another way than the bundle:")
+    print(f"  python3 -I -S {made.folder}/verify_bundle.py {made.folder} --key {made.key}")
     return 0
 
 
