@@ -129,7 +129,7 @@ def test_a_million_items(tmp_path):
 def test_too_little_room_is_told_before_anything_is_written(tmp_path):
     with pytest.raises(StoreError, match="the bundle needs") as error:
         written(tmp_path / "b", [piece("a")], total=1 << 60)
-    assert "--out" in error.value.hint
+    assert "with -o" in error.value.hint
     assert list(tmp_path.iterdir()) == []
 
 

@@ -87,7 +87,7 @@ class Writer:
         """
         if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
             raise UsageError(
-                f"{out} is there already", hint="name a folder that is not, with --out"
+                f"{out} is there already", hint="name a folder that is not, with -o"
             )
         self._out = out
         self._case = case
@@ -108,7 +108,7 @@ class Writer:
             if free < total + _RESERVE:
                 raise StoreError(
                     f"the bundle needs {total >> 20} MiB, and {out.parent} has {free >> 20} MiB",
-                    hint="free some space, or name a folder elsewhere with --out",
+                    hint="free some space, or name a folder elsewhere with -o",
                 )
             shutil.rmtree(self._folder, ignore_errors=True)
             (self._folder / "seal").mkdir(parents=True, mode=0o700)
@@ -381,5 +381,5 @@ def _explained(out: Path) -> Any:
     except OSError as error:
         raise StoreError(
             f"the bundle {out} cannot be written: {error.strerror}",
-            hint="free some space, or name a folder elsewhere with --out; nothing was left behind",
+            hint="free some space, or name a folder elsewhere with -o; nothing was left behind",
         ) from error
