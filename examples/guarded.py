@@ -139,8 +139,8 @@ def _scope(folder: Path, ports: list[int], environment: dict[str, str]) -> Itera
     line = next(line.strip() for line in said.splitlines() if "approvers" in line)
     config = folder / "casemate.toml"
     kept = config.read_text()
-    if line not in kept:
-        config.write_text(f"{kept}\n[redteam]\n{line}\n")
+    before = kept.partition("\n[redteam]\n")[0].rstrip()
+    config.write_text(f"{before}\n\n[redteam]\n{line}\n")
     yield
 
 

@@ -7,6 +7,7 @@ command runs the bundle's own verifier on the Python of this machine, without ca
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ import guarded
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLACE = ("--config", "night.toml", "--store", "night")
+STORE = "night"
+PLACE = ("--config", "night.toml", "--store", STORE)
 """A workspace of its own, and a configuration that leaves acting to people."""
 
 
@@ -25,6 +27,7 @@ def prepare(folder: Path) -> None:
     tables = (folder / "casemate.toml").read_text().split("\n\n")
     kept = [table for table in tables if not table.startswith("[[guard.rule]]")]
     (folder / "night.toml").write_text("\n\n".join(kept))
+    shutil.rmtree(folder / "night-bundle", ignore_errors=True)
 
 
 def main(folder: Path, environment: dict[str, str], port: int) -> int:
@@ -41,6 +44,7 @@ def main(folder: Path, environment: dict[str, str], port: int) -> int:
     print("\n== digits, the night of the incident", flush=True)
     begun = guarded.casemate(folder, environment, *attack)
     done = [
+        run((0,), "lineage", "deploy", "weights.pt", "--as", "digits"),
         begun in (0, 1),
         run((1,), "case", "open", "--from", "latest", "--copy", "now"),
         run((0,), "case", "radius", "latest"),
