@@ -3,7 +3,7 @@
 import pytest
 
 from casemate.console.drawing import HEIGHT, WIDTH, plot
-from casemate.workflows.overview import Mark
+from casemate.workflows.casefile import Mark
 from casemate.workflows.traffic import Bar, Timeline
 
 MINUTE = 60_000_000

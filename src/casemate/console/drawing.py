@@ -10,7 +10,7 @@ from casemate.export.wording import number
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from casemate.workflows.overview import Mark
+    from casemate.workflows.casefile import Mark
     from casemate.workflows.traffic import Bar as Given
     from casemate.workflows.traffic import Timeline
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from casemate.errors import UsageError
-from casemate.workflows import overview
+from casemate.workflows import casefile, overview
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Gather = Callable[[Desk, Mapping[str, str]], Mapping[str, Any]]
 
 
+_MANY = 2_000_000
+"""Events on record above which a principal's last hour is shown first, and all when asked."""
+_LATELY = 3600 * 1_000_000
 _LONGEST = 1 << 20
 """Bytes of a paper that are shown."""
 PAPERS = (
@@ -74,13 +77,13 @@ def case(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
         "actions": found.actions,
         "faults": found.faults,
         "clocks": found.clocks,
-        "next_steps": tuple(map(overview.step_of, found.next_steps)),
+        "next_steps": tuple(map(casefile.step_of, found.next_steps)),
         "items": found.items,
         "orders": found.orders,
-        "span": overview.span_of(found.incident),
-        "kinds": overview.kinds(),
+        "span": casefile.span_of(found.incident),
+        "kinds": casefile.kinds(),
         "containments": tuple(containing.ACTIONS),
-        "papers": overview.papers(found.folder),
+        "papers": casefile.papers(found.folder),
         "paper_kinds": PAPERS,
         "played": _played(desk, found.incident.id),
         "questions": _questions(found.clocks),
@@ -94,7 +97,7 @@ def paper(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
 
     found = CaseBook(desk.workspace).get(given["case"])
     folder, name = folder_of(desk.workspace, found.id), given.get("name", "")
-    if name not in overview.papers(folder):
+    if name not in casefile.papers(folder):
         raise UsageError(f"{found.id} has no paper '{name}'")
     text = (folder / "papers" / name).read_bytes()[:_LONGEST].decode("utf-8", "replace")
     return {"case": found.id, "name": name, "text": text}
@@ -106,10 +109,10 @@ def case_timeline(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
 
     book = CaseBook(desk.workspace)
     found = book.get(given["case"])
-    traffic = overview.traffic_of(found, _traffic(desk))
+    traffic = casefile.traffic_of(found, _traffic(desk))
     return {
-        "timeline": overview.timeline_of(found, traffic),
-        "marks": overview.marks_of(found, book.log(found.id).actions),
+        "timeline": casefile.timeline_of(found, traffic),
+        "marks": casefile.marks_of(found, book.log(found.id).actions),
         "newest": None,
     }
 
@@ -120,7 +123,7 @@ def case_inputs(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
     from casemate.workflows.pictures import inputs_of
 
     found = CaseBook(desk.workspace).get(given["case"])
-    traffic = overview.traffic_of(found, _traffic(desk))
+    traffic = casefile.traffic_of(found, _traffic(desk))
     return {"inputs": inputs_of(desk.loaded, desk.workspace, found, traffic)}
 
 
@@ -136,14 +139,18 @@ def principal_record(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
     """Show what a principal asked: by model, over time, and last."""
     traffic = _traffic(desk)
     name = given.get("name", "")
-    seen = traffic.of(name)
-    line = None
-    if seen:
-        begin, end = min(one.first for one in seen), max(one.last for one in seen)
-        line = traffic.timeline(begin, end + 1, principals=[name], only=True)
+    kept = traffic.events_kept()
+    since = None
+    if given.get("all") != "yes" and kept is not None and kept > _MANY:
+        newest = traffic.newest()
+        since = None if newest is None else newest - _LATELY
     return {
-        "name": name, "seen": seen, "timeline": line, "latest": traffic.latest(name), "marks": (),
-    }  # fmt: skip
+        "name": name,
+        "record": traffic.of(name, since),
+        "latest": traffic.latest(name, since=since),
+        "kept": kept,
+        "marks": (),
+    }
 
 
 def models(desk: Desk, _: Mapping[str, str]) -> Mapping[str, Any]:

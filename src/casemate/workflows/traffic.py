@@ -67,11 +67,20 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     first: int
     last: int
-    labels: int
-    """How many different labels it was given."""
     repeats: int
     """Inputs that are near-duplicates of earlier ones."""
     flips: int
+    """Inputs whose label differs from that of the nearest one before."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What the record holds of one principal, within some time."""
+
+    since: int | None
+    """None for all there is."""
+    seen: tuple[Seen, ...] = ()
+    """By model, the most asked first."""
+    timeline: Timeline | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +120,10 @@ _ASKED = (
     'id, "at", principal, model, kind, status, label, label_name, confidence, margin, near, '
     "flipped, decision, payload, row, route, protocol, note"
 )
+
+
+_ASKS = "kind IN ('inference', 'refused', 'failed')"
+_REFUSED = "kind <> 'inference'"
 
 
 class Traffic:
@@ -153,6 +166,10 @@ class Traffic:
         found = self._ask(("newest",), text, (), None, None, _FRESH)
         return None if found[0][0] is None else int(found[0][0])
 
+    def events_kept(self) -> int | None:
+        """Return how many sealed events there are, None where that is not known at once."""
+        return None if self._local is None else self._local.sealed()
+
     def timeline(
         self,
         since: int,
@@ -174,8 +191,8 @@ class Traffic:
         width = width_of(since, until)
         first = since // width * width
         names = tuple(principals)
-        chosen = f"principal IN ({', '.join('?' * len(names))})" if names else "false"
-        where = ['"at" >= ?', '"at" < ?', "kind IN ('inference', 'refused', 'failed')"]
+        chosen = f"principal IN ({', '.join('?' * len(names))})" if names else "1 = 0"
+        where = ['"at" >= ?', '"at" < ?', _ASKS]
         after: list[Any] = [first, until]
         if model is not None:
             where.append("model = ?")
@@ -184,9 +201,8 @@ class Traffic:
             where.append(chosen)
             after += names
         text = (
-            f'SELECT "at" // {width} AS bar, count(*) FILTER ({chosen}), count(*), '  # noqa: S608 - ours
-            "count(*) FILTER (kind <> 'inference'), "
-            f"count(*) FILTER (flipped AND {chosen}) FROM events "
+            f'SELECT "at" - "at" % {width} AS bar, {_of(chosen)}, count(*), '  # noqa: S608 - ours
+            f"{_of(_REFUSED)}, {_of(f'flipped AND {chosen}')} FROM events "
             f"WHERE {' AND '.join(where)} GROUP BY bar ORDER BY bar"
         )
         rows = self._ask(
@@ -195,30 +211,35 @@ class Traffic:
         )  # fmt: skip
         bars = tuple(
             Bar(
-                at=int(bar) * width, named=int(named), other=int(total - named),
+                at=int(bar), named=int(named), other=int(total - named),
                 refused=int(refused), flips=int(flips),
             )
             for bar, named, total, refused, flips in rows
         )  # fmt: skip
         return Timeline(since=first, until=until, width=width, bars=bars)
 
-    def of(self, principal: str, since: int | None = None) -> tuple[Seen, ...]:
-        """Return what the record holds of a principal, by model, the most asked first."""
+    def of(self, principal: str, since: int | None = None) -> Record:
+        """Return what the record holds of a principal; one look at all the events of that time."""
         text = (
-            "SELECT model, count(*), count(*) FILTER (kind <> 'inference'), "
-            'min("at"), max("at"), '
-            "count(DISTINCT label), count(*) FILTER (near >= 0.5), count(*) FILTER (flipped) "
-            'FROM events WHERE principal = ? AND "at" >= ? '
-            "AND kind IN ('inference', 'refused', 'failed') GROUP BY model ORDER BY 2 DESC LIMIT 50"
+            f'SELECT model, "at" - "at" % {MINUTE} AS minute, count(*), '  # noqa: S608 - ours
+            f'{_of(_REFUSED)}, min("at"), max("at"), {_of("near >= 0.5")}, {_of("flipped")} '
+            f'FROM events WHERE principal = ? AND "at" >= ? AND {_ASKS} GROUP BY model, minute'
         )
         rows = self._ask(("of", principal, since), text, (principal, since or 0), since, None)
-        return tuple(
+        models: dict[str, list[Any]] = {}
+        for model, _, inputs, refused, first, last, repeats, flips in rows:
+            one = models.setdefault(str(model), [0, 0, first, last, 0, 0])
+            for place, count in ((0, inputs), (1, refused), (4, repeats), (5, flips)):
+                one[place] += int(count)
+            one[2], one[3] = min(one[2], first), max(one[3], last)
+        seen = tuple(
             Seen(
-                model=str(model), inputs=inputs, refused=refused, first=first, last=last,
-                labels=labels, repeats=repeats, flips=flips,
+                model=model, inputs=one[0], refused=one[1], first=one[2], last=one[3],
+                repeats=one[4], flips=one[5],
             )
-            for model, inputs, refused, first, last, labels, repeats, flips in rows
+            for model, one in sorted(models.items(), key=lambda it: -it[1][0])
         )  # fmt: skip
+        return Record(since=since, seen=seen, timeline=_over_time(rows) if rows else None)
 
     def latest(
         self, principal: str, most: int = 50, *, since: int | None = None
@@ -328,7 +349,31 @@ def opened(place: str) -> Traffic:
 def width_of(since: int, until: int) -> int:
     """Return how wide a bar is, in microseconds, for a stretch to be seen in at most BARS."""
     wanted = max(1, until - since) / BARS
-    return next((one * 1_000_000 for one in _STEPS if one * 1_000_000 >= wanted), 30 * DAY)
+    days = -(-wanted // DAY)
+    return next((one * 1_000_000 for one in _STEPS if one * 1_000_000 >= wanted), int(days * DAY))
+
+
+def _of(condition: str) -> str:
+    """Return the expression that counts the rows of which a condition is true."""
+    return f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)"
+
+
+def _over_time(rows: Sequence[tuple[Any, ...]]) -> Timeline:
+    """Return rows of (model, minute, inputs, refused ...) as bars."""
+    begin, end = min(one[1] for one in rows), max(one[1] for one in rows) + MINUTE
+    width = max(MINUTE, width_of(begin, end))
+    bars: dict[int, list[int]] = {}
+    for _, minute, inputs, refused, *_rest in rows:
+        bar = bars.setdefault(minute - minute % width, [0, 0])
+        bar[0] += int(inputs)
+        bar[1] += int(refused)
+    return Timeline(
+        since=begin - begin % width, until=end, width=width,
+        bars=tuple(
+            Bar(at=at, other=inputs, refused=refused)
+            for at, (inputs, refused) in sorted(bars.items())
+        ),
+    )  # fmt: skip
 
 
 def _asked(row: Sequence[Any]) -> Asked:

@@ -85,6 +85,10 @@ class Telemetry:
                 if this[SEQUENCE] > position.get(journal.writer, -1):
                     yield event(this)
 
+    def sealed(self) -> int:
+        """Return how many events are sealed; no file of events is read."""
+        return sum(one.events for one in self._leaves.segments())
+
     def newest(self) -> int | None:
         """Return `at` of the newest event, None where there are none."""
         times = [one.ended for one in self._leaves.segments() if one.events]
