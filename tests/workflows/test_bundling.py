@@ -293,3 +293,28 @@ def test_none_of_fifty_planted_strings_is_found(tmp_path, monkeypatch):
     code, said = verify(done.folder, "--key", done.key)
     assert code == 0, said
     assert bagit.Bag(str(done.folder)).is_valid()
+
+
+def test_a_corrupt_segment_leaves_its_events_without_proof_and_says_so(made):
+    (path,) = (made.place.folder / "segments").iterdir()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+    done = made.bundle()
+    assert verify(done.folder, "--key", done.key)[0] == 0
+    absent = [one for one in leaves(done.folder) if one["kind"] == "proof"]
+    assert absent or any("could not be asked for" in one for one in done.notes)
+    path.write_bytes(b"PAR1 and nothing more")
+    again = made.bundle("again")
+    shown = {one["name"]: one.get("why", "") for one in leaves(again.folder)}
+    assert "not on record any more" in shown["events/w-0123456789abcde0-3.json"]
+
+
+def test_items_whose_list_was_damaged_are_packed_all_the_same(made):
+    text = (made.folder / "items.jsonl").read_bytes()
+    (made.folder / "items.jsonl").write_bytes(b"{no item}\n" + text)
+    done = made.bundle()
+    assert "cannot be read" in done.notes[0]
+    names = {one["name"] for one in leaves(done.folder)}
+    assert len([one for one in names if one.startswith("items/unlisted/")]) == 3
+    assert verify(done.folder, "--key", done.key)[0] == 0

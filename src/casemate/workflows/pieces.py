@@ -10,7 +10,7 @@ import msgspec
 
 from casemate.case import evidence
 from casemate.case.bundle.piece import Piece
-from casemate.errors import CasemateError, UsageError
+from casemate.errors import CasemateError, StoreError, UsageError
 from casemate.records.codec import encode
 from casemate.store.cases import CaseBook
 from casemate.workflows.collecting import folder_of, query_of, telemetry_of
@@ -63,7 +63,7 @@ def pieces_of(
     yield _piece("case/custody.jsonl", "custody", "case", custody_log)
     yield _piece("case/incident.json", "record", "case", encode(now) + b"\n")
     yield from _records(workspace, now)
-    yield from _items(folder)
+    yield from _items(folder, notes)
     yield from _papers(folder)
     yield from _events(loaded, workspace, now, notes)
 
@@ -104,11 +104,23 @@ def _records(workspace: Workspace, case: Incident) -> Iterator[Piece]:
             yield _piece(f"case/vulnerabilities/{name}.json", "record", "vulnerability", data)
 
 
-def _items(folder: Path) -> Iterator[Piece]:
+def _items(folder: Path, notes: list[str]) -> Iterator[Piece]:
     listed = folder / evidence.LIST
     if listed.exists():
         yield _piece("case/items.jsonl", "record", "case", listed.read_bytes())
-    for item in evidence.read(folder):
+    try:
+        items = evidence.read(folder)
+    except StoreError as error:
+        notes.append(f"the list of items cannot be read, so all that lies there is here: {error}")
+        for path in sorted((folder / evidence.COPIES).iterdir()):
+            if path.is_file() and not path.is_symlink():
+                size = path.stat().st_size
+                yield Piece(
+                    name=f"items/unlisted/{path.name}", kind="artifact", producer="artifact",
+                    file=path, size=size,
+                )  # fmt: skip
+        return
+    for item in items:
         name = f"items/{item.name}"
         copy = folder / evidence.COPIES / item.copy if item.copy else None
         if copy is None:
@@ -149,7 +161,11 @@ def _events(
     proofs = _proofs(place, wanted)
     query = query_of(workspace, case, loaded)
     rest = [one for one in wanted if not isinstance(proofs.get(one), Proof)]
-    events = _unproved(query, rest) if query is not None else {}
+    try:
+        events = _unproved(query, rest) if query is not None else {}
+    except CasemateError as error:
+        notes.append(f"events that no proof shows could not be asked for: {error}")
+        events = {}
     for ident in wanted:
         name = f"events/{ident.replace(':', '-')}"
         proof = proofs.get(ident, "it is in no signed log")

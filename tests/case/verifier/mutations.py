@@ -225,7 +225,7 @@ def reorder_renumbered(rng, given):
 
 def forge_salt(rng, given):
     found = lines(given.files)
-    place = rng.randrange(len(found))
+    place = rng.choice([n for n, one in enumerate(found) if b'"salt"' in one])
     leaf = {**json.loads(found[place]), "salt": rng.randbytes(16).hex()}
     found[place] = json.dumps(leaf, separators=(",", ":"), sort_keys=True).encode()
     return Tampered(manifests(with_lines(given.files, found)), {"leaves-edited"}, LEAVES)
@@ -236,6 +236,9 @@ def withhold(rng, given):
     found = lines(given.files)
     place = rng.randrange(len(found))
     leaf = json.loads(found[place])
+    if "leaf" in leaf:
+        place = 0
+        leaf = json.loads(found[place])
     shown = sealing.Withheld(
         number=leaf["number"], producer=leaf["producer"], sequence=leaf["sequence"],
         leaf=merkle.leaf(found[place]).hex(),
@@ -328,6 +331,31 @@ def drop_statement(rng, given):
     return Tampered(manifests(files), {"statement-missing"}, COLLECTED)
 
 
+def copy_statement(rng, given):
+    path = f"seal/{rng.randbytes(3).hex()}.dsse.json"
+    files = {**given.files, path: given.files[COLLECTED]}
+    return Tampered(manifests(files), {"file-inserted"}, path)
+
+
+def edit_withheld(rng, given):
+    """Change what a withheld item's line says beside its hash."""
+    found = lines(given.files)
+    places = [n for n, one in enumerate(found) if "leaf" in json.loads(one)]
+    place = rng.choice(places)
+    leaf = json.loads(found[place])
+    change = rng.choice([{"producer": "bag"}, {"note": "x"}, {"sequence": 77}, {"number": 77},
+                         {"leaf": rng.randbytes(32).hex()}])  # fmt: skip
+    found[place] = json.dumps({**leaf, **change}, separators=(",", ":"), sort_keys=True).encode()
+    kinds = {"leaf-misplaced", "leaf-unreadable", "leaves-edited", "withheld-unstated"}
+    return Tampered(manifests(with_lines(given.files, found)), kinds, "")
+
+
+def drop_redaction(rng, given):
+    path = "seal/redaction.dsse.json"
+    files = {one: data for one, data in given.files.items() if one != path}
+    return Tampered(manifests(files), {"statement-missing"}, path)
+
+
 def edit_custody(rng, given):
     found = given.files[CUSTODY].splitlines()
     place = rng.randrange(len(found) - 1)
@@ -402,8 +430,8 @@ WAYS = (
     lengthen, rename, rename_mended, reorder, reorder_renumbered, forge_salt, withhold, re_sign,
     re_sign_under_the_old_name, roll_back, roll_back_in_part, back_date, back_date_re_signed,
     drop_producer, replay_statement, replay_checkpoint, edit_statement, drop_statement,
-    edit_custody, cut_custody, edit_event, edit_proof, edit_bag_info, edit_manifest, link,
-    empty_folder, edit_verifier,
+    copy_statement, edit_withheld, drop_redaction, edit_custody, cut_custody, edit_event,
+    edit_proof, edit_bag_info, edit_manifest, link, empty_folder, edit_verifier,
 )  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from casemate.errors import UsageError
+from casemate.errors import CasemateError, StoreError, UsageError
 from casemate.store.telemetry.journal import Journal
 from casemate.store.telemetry.query import Telemetry
+from casemate.store.telemetry.sink import Filter
 from tests.store.telemetry.places import sealed
 from tests.store.telemetry.samples import events
 
@@ -115,3 +116,17 @@ def test_parameters_are_values_and_not_text(made):
     ]
     with pytest.raises(UsageError):
         query.sql("SELECT ?", [])
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_a_damaged_segment_is_an_error_that_says_what_to_do(tmp_path, isolated):
+    made, _ = sealed(tmp_path, rounds=1, each=20)
+    (path,) = (made.folder / "segments").iterdir()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 :] = bytes(one ^ 255 for one in data[len(data) // 2 :])
+    path.write_bytes(data)
+    query = Telemetry(made.folder, isolated=isolated)
+    with pytest.raises(CasemateError, match="the sealed events cannot be read"):
+        query.sql("SELECT count(*) FROM events")
+    with pytest.raises(StoreError, match="the sealed events cannot be read"):
+        list(query.scan(Filter()))

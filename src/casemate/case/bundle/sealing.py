@@ -135,6 +135,7 @@ def collection(
     producers: Sequence[tuple[str, int, str]],
     bag_info: dict[str, str],
     notes: Sequence[str],
+    redaction: bool,
 ) -> tuple[str, dict[str, Any]]:
     """Return predicate type and predicate of what was collected.
 
@@ -145,6 +146,7 @@ def collection(
         producers: Name, number of items, and for none the reason.
         bag_info: What the bag says of itself.
         notes: What is to be known besides.
+        redaction: Whether there is a statement on what is withheld.
     """
     given = [
         {"name": name, "items": count, **({} if count else {"because": because})}
@@ -157,6 +159,7 @@ def collection(
         "producers": given,
         "bag_info": bag_info,
         "notes": list(notes),
+        "redaction": redaction,
     }
 
 

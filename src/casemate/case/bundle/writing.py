@@ -86,9 +86,7 @@ class Writer:
             StoreError: It cannot be written, or the disk has not the room.
         """
         if os.path.lexists(out) and (not out.is_dir() or any(out.iterdir())):
-            raise UsageError(
-                f"{out} is there already", hint="name a folder that is not, with -o"
-            )
+            raise UsageError(f"{out} is there already", hint="name a folder that is not, with -o")
         self._out = out
         self._case = case
         self._progress = progress
@@ -231,7 +229,7 @@ class Writer:
             statements = {
                 "collection": sealing.collection(
                     case=self._case, by=by, tool=tool, producers=producers, bag_info={**info},
-                    notes=notes,
+                    notes=notes, redaction=bool(self._withheld or fields),
                 )
             }  # fmt: skip
             if self._withheld or fields:

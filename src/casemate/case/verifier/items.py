@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LEAVES = "seal/leaves.jsonl"
 MANIFEST = "manifest-sha256.txt"
 _HEX = re.compile(r"[0-9a-f]{64}")
+_WITHHELD = {"leaf", "number", "producer", "sequence"}
 _MOST_STRANGERS = 1000
 
 
@@ -70,7 +71,7 @@ def _line(bundle: Bundle, one: dict[str, Any], body: bytes) -> str:
     bundle.counts[producer] = bundle.counts.get(producer, 0) + 1
     if "leaf" in one:
         again = json.dumps(one, sort_keys=True, separators=(",", ":")).encode()
-        if again != body or not _HEX.fullmatch(one["leaf"]):
+        if again != body or set(one) != _WITHHELD or not _HEX.fullmatch(one["leaf"]):
             raise ValueError("not as it is written")
         bundle.withheld[number] = one
         return ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from casemate.case.verifier.curve import ed25519, name_key
@@ -21,27 +20,28 @@ REDACTION = "urn:casemate:statement:redaction:1"
 IN_TOTO = "application/vnd.in-toto+json"
 CHECKPOINT = "seal/checkpoint"
 COLLECTED = "seal/collection.dsse.json"
+REDACTED = "seal/redaction.dsse.json"
 TAGS = "tagmanifest-sha256.txt"
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
-_STATEMENT = re.compile(r"seal/[a-z0-9-]{1,40}\.dsse\.json")
+_KINDS = {COLLECTED: COLLECTION, REDACTED: REDACTION}
 
 
 def check_statements(bundle: Bundle) -> None:
     """Hold the bundle to its statements, and the statements to the keys."""
     _strangers(bundle)
-    collection: dict[str, Any] | None = None
+    found: dict[str, dict[str, Any]] = {}
     stated: dict[int, dict[str, Any]] = {}
-    for path in sorted(filter(_STATEMENT.fullmatch, bundle.files)):
+    for path, wanted in _KINDS.items():
         try:
-            kind, predicate = _opened(bundle, path)
-            if kind == COLLECTION and path == COLLECTED:
-                collection = predicate
-            elif kind == REDACTION:
-                stated.update((one["number"], one) for one in predicate["withheld"])
+            kind, predicate = _opened(bundle, path) if path in bundle.files else ("", {})
+            if kind == wanted:
+                found[path] = predicate
+                stated.update((one["number"], one) for one in predicate.get("withheld", ()))
             elif kind:
                 raise ValueError(f"it states {kind}")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             bundle.fault("statement-unreadable", path, f"{type(error).__name__}: {error}")
+    collection = found.get(COLLECTED)
     for number, one in bundle.withheld.items():
         said = stated.get(number)
         if said is None or (said["leaf"], said["producer"]) != (one["leaf"], one["producer"]):
@@ -52,15 +52,17 @@ def check_statements(bundle: Bundle) -> None:
         _producers(bundle, collection)
         for note in collection["notes"]:
             bundle.fault("noted", "its maker", str(note))
+        if collection["redaction"] != (REDACTED in bundle.files):
+            bundle.fault("statement-missing", REDACTED, "there is one too many, or it is missing")
     elif COLLECTED not in bundle.files:
         bundle.fault("statement-missing", COLLECTED)
     _bag(bundle, collection["bag_info"] if collection is not None else None)
 
 
 def _strangers(bundle: Bundle) -> None:
-    known = {MANIFEST, TAGS, "bagit.txt", "bag-info.txt", LEAVES, CHECKPOINT}
+    known = {MANIFEST, TAGS, "bagit.txt", "bag-info.txt", LEAVES, CHECKPOINT, *_KINDS}
     for path in bundle.files:
-        if path not in bundle.expected and path not in known and not _STATEMENT.fullmatch(path):
+        if path not in bundle.expected and path not in known:
             bundle.fault("file-inserted", path)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from casemate.errors import UsageError
+from casemate.errors import StoreError, UsageError
 from casemate.store.telemetry.sql import Sandbox, answer, refuse_other_than_select
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def main() -> int:
     )
     try:
         table = sandbox.table(task.files, unsealed, task.text, task.parameters)
-    except UsageError as error:
+    except (StoreError, UsageError) as error:
         sys.stdout.write(str(error))
         return 2
     with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as stream:

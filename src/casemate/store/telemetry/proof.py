@@ -108,9 +108,16 @@ def prove_all(
             error = StoreError(f"segment {number} is not signed yet")
             found.update(dict.fromkeys(events, error))
             continue
-        names, payloads = read_payloads(leaves.path(segment))
-        places = _places(names, payloads, set(events))
-        ways = merkle.paths([merkle.leaf(one) for one in payloads], list(places.values()))
+        try:
+            names, payloads = read_payloads(leaves.path(segment))
+            places = _places(names, payloads, set(events))
+            rows = [merkle.leaf(one) for one in payloads]
+            if merkle.root(rows).hex() != segment.root:
+                raise StoreError("its events are not those its leaf was made for")
+        except (StoreError, OSError, ValueError) as error:  # pyarrow's are ValueErrors
+            found.update(dict.fromkeys(events, _broken(segment, error)))
+            continue
+        ways = merkle.paths(rows, list(places.values()))
         steps = b"".join(merkle.path(hashes, number))
         for (which, index), way in zip(places.items(), ways, strict=True):
             found[which] = Proof(
@@ -128,6 +135,13 @@ def prove_all(
                 f"event {writer}:{sequence} was lost: a gap stands in its place"
             )
     return found
+
+
+def _broken(segment: Segment, error: Exception) -> StoreError:
+    return StoreError(
+        f"segment {segment.file} is not what was sealed: {error}",
+        hint="casemate verify says what was changed",
+    )
 
 
 def _places(

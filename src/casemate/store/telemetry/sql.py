@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from casemate.errors import UsageError
+from casemate.errors import StoreError, UsageError
 from casemate.store.telemetry.columns import COLUMNS
 
 if TYPE_CHECKING:
@@ -69,8 +69,12 @@ class Sandbox:
     def batches(
         self, files: Sequence[str], unsealed: Any, text: str, parameters: Sequence[Any], size: int
     ) -> Iterator[Any]:
-        """Yield the record batches of a query of our own."""
-        with self._opened(files, unsealed) as connection:
+        """Yield the record batches of a query of our own.
+
+        Raises:
+            StoreError: A segment cannot be read.
+        """
+        with self._opened(files, unsealed) as connection, _readable():
             yield from connection.sql(text, params=list(parameters)).to_arrow_reader(size)
 
     @contextmanager
@@ -101,13 +105,29 @@ class Sandbox:
                     f"SELECT {columns} FROM read_parquet([{quoted}], union_by_name = true) "  # noqa: S608
                     f"UNION ALL {source}"
                 )
-            connection.execute(
-                "CREATE VIEW events AS SELECT writer || ':' || sequence AS id, "  # noqa: S608
-                f'make_timestamp("at") AS time, * FROM ({source})'
-            )
+            with _readable():
+                connection.execute(
+                    "CREATE VIEW events AS SELECT writer || ':' || sequence AS id, "  # noqa: S608
+                    f'make_timestamp("at") AS time, * FROM ({source})'
+                )
             yield connection
         finally:
             connection.close()
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn what DuckDB says of a damaged segment into what to do about it."""
+    import duckdb
+    import pyarrow as pa
+
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"the sealed events cannot be read: {_line(error)}",
+            hint="casemate verify says which segment was changed",
+        ) from error
 
 
 def refuse_other_than_select(text: str) -> None:
