@@ -70,7 +70,7 @@ def archive(path, body, **members):
 
 def test_nothing_runs(tmp_path, capsys):
     torch.save({"x": torch.ones(2), "y": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(FormatError, match="__builtin__.print"):
+    with pytest.raises(FormatError, match=r"__builtin__\.print"):
         read(tmp_path / "evil.pt")
     for body in (b"cos\nsystem\n(S'true'\ntR.", b"cbuiltins\neval\n.", b"\x80\x04\x93."):
         with pytest.raises(FormatError):

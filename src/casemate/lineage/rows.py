@@ -8,6 +8,7 @@ writes it again. A row with a changed cell, or with other columns, is another ro
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import itertools
@@ -79,6 +80,13 @@ def digests_of(path: Path, keep: str | None = None) -> Rows:
         FormatError: Not what its name says, or damaged.
         MissingExtra: Parquet without pyarrow, arrays without NumPy.
     """
+    with table_of(path) as table:
+        return _digests(table, keep, path)
+
+
+@contextlib.contextmanager
+def table_of(path: Path) -> Iterator[Table]:
+    """Open a file as rows, to be read while it is open; raises as `digests_of`."""
     match = _READ.search(path.name)
     if match is None:
         raise UsageError(
@@ -87,13 +95,15 @@ def digests_of(path: Path, keep: str | None = None) -> Rows:
     kind = (match[1] or match[3]).lower()
     try:
         if kind in {"npz", "npy"}:
-            return _digests(_arrays(path), keep, path)
-        if kind == "parquet":
-            return _digests(_parquet(path), keep, path)
-        opener = gzip.open if match[2] else open
-        with opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-            read = _lines(text) if kind in {"jsonl", "ndjson"} else _separated(text, kind)
-            return _digests(read, keep, path)
+            yield _arrays(path)
+        elif kind == "parquet":
+            yield _parquet(path)
+        else:
+            opener = gzip.open if match[2] else open
+            with opener(
+                path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline=""
+            ) as text:
+                yield _lines(text) if kind in {"jsonl", "ndjson"} else _separated(text, kind)
     except _DAMAGED as error:
         raise FormatError(f"{path.name} cannot be read as {kind}: {error}") from error
 
@@ -126,9 +136,9 @@ def _test(text: str, names: Sequence[str]) -> Callable[[Sequence[Any]], bool]:
     if name not in names:
         raise UsageError(f"there is no column '{name}'", hint=f"there are: {', '.join(names[:12])}")
     at = names.index(name)
-    wanted = _cell(value)
+    wanted = cell(value)
     if sign in {"=", "!="}:
-        return lambda cells: (_cell(cells[at]) == wanted) == (sign == "=")
+        return lambda cells: (cell(cells[at]) == wanted) == (sign == "=")
     try:
         border = float(value)
     except ValueError:
@@ -166,16 +176,16 @@ def _digests(table: Table, keep: str | None, path: Path) -> Rows:
             continue
         body = b"\x1f".join(
             [
-                head + cell
+                head + one
                 for head, at in zip(heads, order, strict=True)
-                if (cell := _cell(cells[at]))  # an absent cell is as an absent column
+                if (one := cell(cells[at]))  # an absent cell is as an absent column
             ]
         )
         found.append(int.from_bytes(blake2b(body, digest_size=8).digest(), "little"))
     return Rows(found, number)
 
 
-def _cell(value: Any) -> bytes:
+def cell(value: Any) -> bytes:
     """Return a cell in the one form it has in every format."""
     if value is None:
         return b""
