@@ -99,6 +99,7 @@ def test_it_goes_on_the_case_s_log_and_the_next_one_names_it(made):
     code, said = verify(first.folder, "--key", first.key, "--witness", witness)
     assert code == 1
     assert "rolled-back" in said
+    assert "it is not the last bundle of the case" in said
 
 
 def test_an_edited_custody_log_is_packed_and_named(made):

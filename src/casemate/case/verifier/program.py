@@ -98,6 +98,9 @@ def proved(bundle: Bundle) -> list[str]:
     """Return in words what is proved, and what is not."""
     note = bundle.checkpoint
     if bundle.answer == "changed" or note is None:
+        kinds = {fault.kind for fault in bundle.faults if fault.weight == "changed"}
+        if kinds == {"rolled-back"}:
+            return ["This was sealed so, but it is not the last bundle of the case."]
         return ["This is not what was sealed."]
     files = f"{bundle.shown} files ({bundle.bytes} bytes) are what was sealed for {note.case}"
     withheld = f"{len(bundle.withheld)} items are withheld by a signed statement"
