@@ -108,6 +108,7 @@ def _page(found: Entry) -> list[str]:
 def _steps(found: Entry) -> list[str]:
     """Return the steps of a playbook, each with what is typed and how it is checked."""
     import textwrap
+
     from casemate.case.playbook import load
     from casemate.catalog.entries import Playbook
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from casemate.workflows.checks import Scene
 
 _HOUR = 3_600_000_000
+_MINUTE = 60_000_000
 _BEFORE = 24 * _HOUR
 _QUARTER = 0.25
 """An attack whose rate or success falls to this share of what it was has lost its grip."""
@@ -210,20 +211,22 @@ def suspects_stopped(scene: Scene, arguments: Mapping[str, str]) -> Result:  # n
         scene,
         'SELECT "at" >= ?, '  # noqa: S608
         f"sum(CASE WHEN {_FULL} THEN 1 ELSE 0 END), sum(CASE WHEN {_ASKED} THEN 1 ELSE 0 END), "
-        "sum(CASE WHEN flipped AND NOT enforced THEN 1 ELSE 0 END) FROM events "
+        "sum(CASE WHEN flipped AND NOT enforced THEN 1 ELSE 0 END), "
+        'max("at") - min("at") FROM events '
         f'WHERE "at" >= ? AND "at" <= ? AND kind <> \'gap\'{_among("principal", names)} GROUP BY 1',
         (contained, min(window.began, contained - 1), _now(scene), *names),
     )
     sides = {bool(after): tuple(map(int, row)) for after, *row in rows}
-    full0, _, flips0 = sides.get(False, (0, 0, 0))
-    full, asked, flips = sides.get(True, (0, 0, 0))
+    full0, _, flips0, span0 = sides.get(False, (0, 0, 0, 0))
+    full, asked, flips, _ = sides.get(True, (0, 0, 0, 0))
     if not full0:
         return Result("waiting", "nothing of theirs is on record before the containment")
-    hours0 = max(contained - window.began, 60_000_000) / _HOUR
-    hours = max(_now(scene) - contained, 1) / _HOUR
+    # They may have stopped by themselves before: what counts is how fast they asked while they did.
+    hours0 = max(span0, _MINUTE) / _HOUR
+    hours = max(_now(scene) - contained, _MINUTE) / _HOUR
     words = (
-        f"before: {full0} answered in full, {flips0} flips, in {hours0:.1f} h; "
-        f"since: {asked} asked, {full} answered in full, {flips} flips, in {hours:.1f} h"
+        f"before: {full0} answered in full, {flips0} flips, in {_span(hours0)}; "
+        f"since: {asked} asked, {full} answered in full, {flips} flips, in {_span(hours)}"
     )
     if not asked:
         return Result("done", f"they have asked nothing since; {words}")
@@ -314,6 +317,10 @@ def _now(scene: Scene) -> int:
     from casemate.workflows.custody import micros
 
     return micros(scene.now)
+
+
+def _span(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"
 
 
 def _asked_or_answered() -> str:

@@ -13,10 +13,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import msgspec
+
 from casemate.case import playbook as following
 from casemate.catalog import loader
-from casemate.catalog.entries import Playbook
+from casemate.catalog.entries import Attack, Playbook
 from casemate.errors import CasemateError, MissingExtra
+from casemate.records.incident import Suspect
+from casemate.records.make import make
+from casemate.records.severity import Confidence
 from casemate.store.cases import CaseBook
 from casemate.store.workspace import Workspace
 from casemate.workflows import cases, checks, collecting, config, containing, custody
@@ -33,7 +38,7 @@ ATTACKER = "rehearsal-attacker"
 _BY = "rehearsal"
 _CROWD = 240
 _QUERIES = 300
-_AFTER = 60
+_AFTER = 120
 """Requests of either side after the containment."""
 _CONFIG = """\
 version = 1
@@ -62,8 +67,8 @@ class Rehearsal(NamedTuple):
     intact: bool
     """Whether evidence was frozen before the containment, and log and copies are whole."""
     seconds: float
-    """From the end of the attack to its containment, on the clock of the simulation and of this
-    machine: what a person does in between is not in it."""
+    """From the alarm until the guard obeyed, on this machine: how long people take to read and
+    decide is not in it."""
 
 
 def rehearse(plan: Plan, *, seed: int = 0) -> Rehearsal:
@@ -107,32 +112,84 @@ class _Rehearsing:
     def run(self) -> Rehearsal:
         """Let it happen, respond, and look back."""
         what = self._happen()
+        began = time.monotonic()
         case = cases.open_case(
             self.loaded, self.workspace, (), by=_BY, since=self.began, copy="later",
             title=self.plan.title,
         )  # fmt: skip
         if self.entry.threats and case.threat not in self.entry.threats:
             case = cases.retype(self.workspace, case.id, self.entry.threats[0], by=_BY)
-        alarm = self.service.at
+        said = _said(case)
+        case, correction = self._truth(case)
         self.service.at = max(self.service.at, time.time_ns() // 1000)
         steps = {one.id: self._step(case, one) for one in self.plan.steps}
         self.service.close()
         scene = checks.scene(self.loaded, self.workspace, case.id)
         whole = checks.custody_whole(scene, {}).state == "done"
         first = checks.evidence_frozen(scene, {}).state == "done"
-        took = 0.0 if self.contained_at is None else (self.contained_at - alarm) / 1e6
-        said = checks.triage_agrees(scene, {"assessment": "attack,probe,drift,outage,benign"})
+        took = 0.0 if self.contained_at is None else self.contained_at - began
         return Rehearsal(
             on=self.entry.rehearsed,
             what=what,
-            said=said.answer,
+            said=said + correction,
             steps=steps,
             contained=_contained(self.plan, steps),
             intact=whole and first,
             seconds=took,
         )
 
+    def _lineage(self) -> None:
+        """Record where the model of the rehearsal came from and where it answers."""
+        from casemate.records.edge import Edge, Node
+        from casemate.store.lineage import LineageBook
+
+        names = ("dataset:rows", "run:training", "model:weights", "deployment:rehearsal")
+        nodes = [
+            make(Node, id=f"rehearsal:{name.partition(':')[2]}", kind=name.partition(":")[0],
+                 name=name.partition(":")[2])
+            for name in names
+        ]  # fmt: skip
+        relations = ("read-by", "made", "deployed-as")
+        edges = [
+            make(Edge, source=one.id, target=other.id, relation=relation, by=_BY)
+            for one, other, relation in zip(nodes[:-1], nodes[1:], relations, strict=True)
+        ]
+        LineageBook(self.workspace).add(nodes, edges)
+
+    def _truth(self, case: Incident) -> tuple[Incident, str]:
+        """Let the case go on with who it was, where the triage has named others.
+
+        A playbook is rehearsed here, not the triage; what that said is told beside.
+        """
+        if case.triage is None:
+            return case, ""
+        who = {str(one.fields["principal"]) for one in self.entry.fixture}
+        if self.entry.attack is not None:
+            family = loader.entry("attacks", self.entry.attack, Attack).family
+            who = set() if family == "poisoning" else {ATTACKER}
+        culprits = who if len(who) == 1 else set()
+        named = {one.principal for one in case.triage.suspects}
+        if named == culprits:
+            return case, ""
+        began, ended = case.triage.began or self.began, case.triage.ended or self.service.at
+        suspects = tuple(
+            make(
+                Suspect, principal=name, queries=0, began=began, ended=ended,
+                confidence=Confidence.CERTAIN, because="the rehearsal knows",
+            )
+            for name in sorted(culprits)
+        )  # fmt: skip
+        text = f"; it was {', '.join(sorted(culprits)) or 'no single caller'}"
+        triage = msgspec.structs.replace(case.triage, suspects=suspects)
+        changed = CaseBook(self.workspace).change(
+            case.id,
+            custody.action(_BY, "triaged", f"corrected for the rehearsal{text}"),
+            lambda one: msgspec.structs.replace(one, triage=triage),
+        )
+        return changed, text
+
     def _happen(self) -> str:
+        self._lineage()
         self.service.crowd(_CROWD)
         if self.entry.attack is None:
             self.service.record(self.entry.fixture, self.service.at)
@@ -149,8 +206,6 @@ class _Rehearsing:
         import numpy as np
 
         from casemate.attack.run import run
-        from casemate.catalog.entries import Attack
-        from casemate.records.make import make
         from casemate.records.target import Target
         from casemate.targets.data import Data
         from casemate.workflows.simulating import Door
@@ -213,6 +268,10 @@ class _Rehearsing:
             from casemate.workflows import vulnerabilities
 
             vulnerabilities.add(self.loaded, self.workspace, by=_BY, from_=ident)
+        elif one.check == "radius-known":
+            from casemate.workflows import operating
+
+            operating.radius(self.loaded, self.workspace, ident, by=_BY, nodes=("rehearsal:rows",))
         elif one.check == "model-replaced":
             self.service.repair()
             self.service.crowd(_AFTER)
@@ -225,17 +284,30 @@ class _Rehearsing:
         named = found.triage is not None and found.triage.suspects
         containing.contain(
             self.loaded, self.workspace, ident, actions[0], by=_BY, approver=_BY, wait=0.0,
-            reach="suspects" if named else "everybody",
+            reach="suspects" if named else "model" if _models(found) else "everybody",
         )  # fmt: skip
         self.service.obey(self.workspace, datetime.now(UTC))
         self.service.at = max(self.service.at, time.time_ns() // 1000)
-        self.contained_at = self.service.at
+        self.contained_at = time.monotonic()
         who = found.triage.suspects[0].principal if named and found.triage else ATTACKER
         rows, _ = self.service.rows(_AFTER)
         for row in rows:
             self.service.ask(row, who)
             self.service.crowd(1)
         self.service.flush()
+
+
+def _said(case: Incident) -> str:
+    triage = case.triage
+    if triage is None:
+        return "there is no triage"
+    names = ", ".join(one.principal for one in triage.suspects[:3]) or "nobody"
+    first = f", most probably {triage.guesses[0].threat}" if triage.guesses else ""
+    return f"{triage.assessment}, {triage.confidence.value}{first}; it names {names}"
+
+
+def _models(case: Incident) -> bool:
+    return case.triage is not None and bool(case.triage.models)
 
 
 def _contained(plan: Plan, steps: Mapping[str, Step]) -> bool:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 MODEL = "rehearsal"
 SECOND = 1_000_000
-CELLS, CLASSES = 12, 3
+CELLS, CLASSES = 24, 3
 _MEASURES = frozenset(Measures.__struct_fields__)
 
 
@@ -59,7 +59,7 @@ class Service:
         self.at = began
         self.version = "1"
         self.refused = 0
-        self._places = self.rng.normal(0, 1.0, (CLASSES, CELLS))
+        self._truth = self.rng.normal(0, 1.0, (CELLS, CLASSES))
         self.x, self.y = self.rows(600)
         self._models = {"1": _fit(self.x, self.y)}
         key = os.urandom(32)
@@ -71,9 +71,8 @@ class Service:
 
     def rows(self, n: int) -> tuple[Any, Any]:
         """Return `n` ordinary inputs (n, cells) in [0, 1] and their classes (n,)."""
-        y = self.rng.integers(0, CLASSES, n)
-        x = self._places[y] * 0.12 + 0.5 + self.rng.normal(0, 0.1, (n, CELLS))
-        return np.clip(x, 0, 1), y
+        x = self.rng.random((n, CELLS))
+        return x, ((x - 0.5) @ self._truth).argmax(axis=1)
 
     def poison(self, share: float) -> None:
         """Train another version on rows of which a share carries the label of class 0."""
