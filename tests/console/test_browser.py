@@ -4,6 +4,7 @@ import pytest
 
 from casemate.store.cases import CaseBook
 from casemate.workflows import custody
+from casemate.workflows.config import OidcTable
 from tests.console.browsing import chromium, listen, missing
 from tests.console.scene import HOSTILE, console, scene
 
@@ -163,3 +164,29 @@ def test_nothing_is_in_anybody_s_way(browser, night, width, scheme):
         page.goto(f"{served.url}/sign-in")
         assert axe.run(page).response["violations"] == []
         page.context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_an_identity_provider_lets_in_through_the_browser(browser, night):
+    mock = pytest.importorskip("oidc_provider_mock")
+    user = mock.User(sub="ann", claims={"preferred_username": "ann", "groups": ["ml-security"]})
+    with mock.run_server_in_thread(require_nonce=True, user_claims=[user]) as server:
+        oidc = OidcTable(
+            issuer=f"http://localhost:{server.server_port}", client="console",
+            roles={"ml-security": "responder"}, secret_env="CASEMATE_USER",
+        )  # fmt: skip
+        with console(night, oidc=oidc) as served:
+            page = browser.new_context().new_page()
+            said, _ = listen(page)
+            # Another site's name than the provider's, so that strict cookies are put to the test.
+            page.goto(f"{served.url}/cases/{night.case}")
+            page.get_by_role("button", name="Sign in with localhost").click()
+            page.locator("input[name=sub]").fill("ann")
+            page.locator("button[type=submit], button:not([type])").first.click()
+            page.wait_for_url(f"{served.url}/cases/{night.case}")
+            page.get_by_text("ann, responder").wait_for()
+            assert "code=" not in page.url
+            # The provider's own page asks for what it does not get.
+            assert [one for one in said if "Failed to load resource" not in one] == []
+            page.context.close()
