@@ -1,6 +1,14 @@
 """The walk itself: a long chain is no deeper than a short one, and nothing is walked twice."""
 
-from casemate.store.reach import follow
+from array import array
+
+from casemate.store import reach as module
+
+
+def follow(starts, recorded, proposed, most, back=()):
+    columns = zip(*recorded, strict=True) if recorded else ((), (), ())
+    steps = module.links(*(array("q", column) for column in columns), back)
+    return module.follow(starts, steps, proposed, most)
 
 
 def test_a_chain_of_many_steps_is_walked_to_its_end():
@@ -35,3 +43,18 @@ def test_a_bound_holds_among_proposals_too():
     reach = follow([1], [], [(1, one, one, 0.5) for one in range(2, 9)], 3)
     assert len(reach.numbers) == 3
     assert reach.cut
+
+
+def test_edges_out_of_order_and_edges_besides_are_walked_alike():
+    steps = [(a, (7 * a) % 31 + 1, a) for a in range(1, 31)]
+    expected = sorted(follow([1], steps, [], 100).numbers)
+    assert len(expected) > 5
+    assert sorted(follow([1], steps[::-1], [], 100).numbers) == expected
+    assert sorted(follow([1], [], [], 100, back=steps).numbers) == expected
+    assert sorted(follow([1], steps[::2], [], 100, back=steps[1::2]).numbers) == expected
+
+
+def test_a_proposal_leads_on_over_edges_besides():
+    reach = follow([1], [], [(1, 2, 5, 0.5)], 10, back=[(2, 3, 6)])
+    assert reach.confidence == {2: 0.5, 3: 0.5}
+    assert reach.path(3) == [(1, 5), (2, 6)]

@@ -10,7 +10,7 @@ import json
 import sys
 from array import array
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,7 @@ from casemate.errors import StoreError, UsageError
 from casemate.records.codec import decode, encode
 from casemate.records.edge import Edge, Node
 from casemate.records.make import make
-from casemate.store.reach import Reach, follow
+from casemate.store.reach import Links, Reach, follow, links
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,6 +34,7 @@ SMALL = 64
 """Bytes below which equal content says nothing about where it came from."""
 _RANK = ("file", "rows", "code", "environment", "dataset", "checkpoint", "model", "version")
 _CHUNK = 20_000
+_integers = msgspec.json.Decoder(list[int])
 
 
 class Neighbour(NamedTuple):
@@ -174,8 +175,8 @@ class LineageBook:
             database.execute("BEGIN")  # one moment for all of it: another process may be adding
             try:
                 numbers = _numbers(database, wanted)
-                recorded = _steps(database, here, there, "confidence = 1")
-                proposed = _steps(database, here, there, "confidence < 1", ", confidence")
+                recorded = _recorded(database, here, there)
+                proposed = _proposed(database, here, there)
             finally:
                 database.execute("COMMIT")
         for one in wanted:
@@ -279,19 +280,30 @@ class LineageBook:
         return found
 
 
-def _steps(
-    database: sqlite3.Connection, here: str, there: str, test: str, more: str = ""
-) -> list[tuple[Any, ...]]:
-    """Return (from, to, number of the edge, ...), `same-as` both ways."""
+def _recorded(database: sqlite3.Connection, here: str, there: str) -> Links:
+    # As three lists in JSON they come in half the time that a million rows take.
+    columns = database.execute(
+        f"""SELECT json_group_array({here}), json_group_array({there}), json_group_array(number)
+        FROM (SELECT {here}, {there}, number FROM lineage_edges WHERE confidence = 1
+        ORDER BY {here})"""  # noqa: S608 - names of ours
+    ).fetchone()
+    sources, targets, edges = (array("q", _integers.decode(one)) for one in columns)
     back = database.execute(
-        f"""SELECT {there}, {here}, number{more} FROM lineage_edges
-        WHERE relation = 'same-as' AND {test}"""  # noqa: S608 - names of ours
+        f"""SELECT {there}, {here}, number FROM lineage_edges
+        WHERE relation = 'same-as' AND confidence = 1"""  # noqa: S608 - names of ours
     ).fetchall()
-    forward = f"SELECT {here}, {there}, number{more} FROM lineage_edges WHERE {test}"  # noqa: S608
-    if more:
-        return database.execute(forward).fetchall() + back
-    recorded = database.execute(f"{forward} ORDER BY {here}").fetchall()
-    return sorted(recorded + back) if back else recorded
+    return links(sources, targets, edges, back)
+
+
+def _proposed(
+    database: sqlite3.Connection, here: str, there: str
+) -> list[tuple[int, int, int, float]]:
+    """Return (from, to, number of the edge, confidence), `same-as` both ways."""
+    steps = f"{here}, {there}, number, confidence FROM lineage_edges WHERE confidence < 1"
+    back = f"{there}, {here}, number, confidence FROM lineage_edges WHERE confidence < 1"
+    return database.execute(
+        f"SELECT {steps} UNION ALL SELECT {back} AND relation = 'same-as'"
+    ).fetchall()
 
 
 def _holds(rows: array[int], wanted: int) -> bool:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import heapq
 from array import array
+from bisect import bisect_left, bisect_right
+from itertools import islice
+from operator import le
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 class Reach(NamedTuple):
@@ -47,23 +50,59 @@ class Reach(NamedTuple):
 
 
 class Links(NamedTuple):
-    """Edges in order of the node they leave."""
+    """Recorded edges in order of the node they leave; behind them others, in any order."""
 
     sources: array[int]
     targets: array[int]
     edges: array[int]
-    first: array[int]
-    """By node: place of its first edge; the next node's is its end."""
+    """Numbers of the edges."""
+    ordered: int
+    """How many are in order."""
+    others: dict[int, list[int]]
+    """Places of those that are not, by the node they leave."""
 
     def beyond(self, node: int) -> Iterator[tuple[int, int]]:
         """Yield (node one step on, place of the edge)."""
-        for place in range(self.first[node], self.first[node + 1]):
+        first = bisect_left(self.sources, node, 0, self.ordered)
+        for place in range(first, bisect_right(self.sources, node, first, self.ordered)):
             yield self.targets[place], place
+        for place in self.others.get(node, ()):
+            yield self.targets[place], place
+
+    def also(self, source: int, target: int, edge: int) -> int:
+        """Put an edge behind the others and return its place; `beyond` does not yield it."""
+        self.sources.append(source)
+        self.targets.append(target)
+        self.edges.append(edge)
+        return len(self.edges) - 1
+
+
+def links(
+    sources: array[int],
+    targets: array[int],
+    edges: array[int],
+    back: Iterable[tuple[int, int, int]] = (),
+) -> Links:
+    """Return edges to be followed.
+
+    Args:
+        sources: Nodes they leave; put into order where they are not.
+        targets: Nodes they lead to, likewise.
+        edges: Their numbers, likewise.
+        back: Edges besides, as (from, to, number).
+    """
+    if not all(map(le, sources, islice(sources, 1, None))):
+        steps: Any = zip(*sorted(zip(sources, targets, edges, strict=True)), strict=True)
+        sources, targets, edges = (array("q", column) for column in steps)
+    made = Links(sources, targets, edges, len(edges), {})
+    for source, target, edge in back:
+        made.others.setdefault(source, []).append(made.also(source, target, edge))
+    return made
 
 
 def follow(
     starts: Sequence[int],
-    recorded: Sequence[tuple[int, int, int]],
+    steps: Links,
     proposed: Sequence[tuple[int, int, int, float]],
     most: int,
 ) -> Reach:
@@ -71,52 +110,40 @@ def follow(
 
     Args:
         starts: Numbers of nodes, each once.
-        recorded: Edges as (from, to, number of the edge), in order of the first.
-        proposed: The others, with their confidence above 0 and below 1.
+        steps: The recorded edges; proposed ones are put behind them.
+        proposed: Those, as (from, to, number, confidence above 0 and below 1).
         most: Nodes after which to stop.
     """
-    ends = (*(step[0] for step in proposed), *(step[1] for step in proposed))
-    links, largest = _linked(recorded, max((*starts, *ends), default=0))
+    sources, targets, ordered, others = steps.sources, steps.targets, steps.ordered, steps.others
+    largest = max(
+        max(starts, default=0), max(sources, default=0), max(targets, default=0),
+        max((max(step[:2]) for step in proposed), default=0),
+    )  # fmt: skip
     via = array("q", [-1]) * (largest + 1)
     seen = bytearray(largest + 1)
     for one in starts:
         seen[one] = 1
     order = list(starts)
-    first, targets = links.first, links.targets
-    cut = False
-    # The list grows while it is walked: a breadth-first queue without a queue. Its innermost lines
-    # run once for each edge.
+    # The list grows while it is walked: a breadth-first queue without a queue. What follows is
+    # `beyond`, written out: its innermost lines run once for each edge.
     for node in order:
-        place = first[node]
-        for target in targets[place : first[node + 1]]:
+        place = bisect_left(sources, node, 0, ordered)
+        for target in targets[place : bisect_right(sources, node, place, ordered)]:
             if not seen[target]:
                 seen[target] = 1
                 via[target] = place
                 order.append(target)
             place += 1
+        for place in others.get(node, ()):
+            target = targets[place]
+            if not seen[target]:
+                seen[target] = 1
+                via[target] = place
+                order.append(target)
         if len(order) > most:
-            cut = True
-            break
-    if cut:
-        del order[most:]
-    reach = Reach(order, len(starts), len(order), {}, cut, links, via)
-    return reach if cut else _propose(reach, seen, proposed, most)
-
-
-def _linked(recorded: Sequence[tuple[int, int, int]], largest: int) -> tuple[Links, int]:
-    columns: Any = zip(*recorded, strict=True) if recorded else ((), (), ())
-    sources, targets, edges = (array("q", column) for column in columns)
-    largest = max(largest, max(sources, default=0), max(targets, default=0))
-    first = array("q", bytes(8 * (largest + 2)))
-    before = -1
-    for place, source in enumerate(sources):
-        if source != before:
-            for node in range(before + 1, source + 1):
-                first[node] = place
-            before = source
-    for node in range(before + 1, largest + 2):
-        first[node] = len(sources)
-    return Links(sources, targets, edges, first), largest
+            return Reach(order[:most], len(starts), most, {}, True, steps, via)
+    reach = Reach(order, len(starts), len(order), {}, False, steps, via)
+    return _propose(reach, seen, proposed, most)
 
 
 def _propose(
@@ -126,13 +153,11 @@ def _propose(
     most: int,
 ) -> Reach:
     """Go on over proposals, the most confident way first (Dijkstra over the product)."""
-    order, links = reach.numbers, reach.links
+    order, recorded = reach.numbers, reach.links
     steps: dict[int, list[tuple[int, int, float]]] = {}
     for source, target, edge, confidence in proposed:
-        steps.setdefault(source, []).append((target, len(links.sources), confidence))
-        # Behind the last recorded one, where no node's own edges are: `via` can then name it.
-        links.sources.append(source)
-        links.edges.append(edge)
+        place = recorded.also(source, target, edge)
+        steps.setdefault(source, []).append((target, place, confidence))
     waiting = [
         (-confidence, place, target)
         for node in order
@@ -149,10 +174,10 @@ def _propose(
         reach.via[node] = place
         reach.confidence[node] = -less
         order.append(node)
-        for target, link in links.beyond(node):
+        for target, step in recorded.beyond(node):
             if not seen[target]:
-                heapq.heappush(waiting, (less, link, target))
-        for target, link, confidence in steps.get(node, ()):
+                heapq.heappush(waiting, (less, step, target))
+        for target, step, confidence in steps.get(node, ()):
             if not seen[target]:
-                heapq.heappush(waiting, (less * confidence, link, target))
+                heapq.heappush(waiting, (less * confidence, step, target))
     return reach
