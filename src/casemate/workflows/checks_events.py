@@ -49,6 +49,7 @@ def suspect_profile(scene: Scene, arguments: Mapping[str, str]) -> Result:
     names = scene.suspects
     rows = _ask(
         scene,
+        window.began - _BEFORE,
         "SELECT principal, sum(CASE WHEN kind <> 'answered' THEN 1 ELSE 0 END), "  # noqa: S608
         "count(DISTINCT input_digest), count(DISTINCT cluster), "
         "sum(CASE WHEN flipped THEN 1 ELSE 0 END), sum(CASE WHEN broken > 0 THEN 1 ELSE 0 END), "
@@ -78,6 +79,7 @@ def labels_asked(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noqa:
     names = scene.suspects
     rows = _ask(
         scene,
+        window.began - _BEFORE,
         'SELECT label, label_name, count(*), avg(confidence) FROM events WHERE "at" >= ? '  # noqa: S608
         f'AND "at" <= ? AND label IS NOT NULL{_among("principal", names)} '
         "GROUP BY label, label_name ORDER BY count(*) DESC, label",
@@ -102,6 +104,7 @@ def answers_moved(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noqa
         return _nothing(scene)
     rows = _ask(
         scene,
+        window.began - _BEFORE,
         'SELECT "at" >= ?, label, version, count(*) FROM events WHERE "at" >= ? AND "at" <= ? '
         "AND label IS NOT NULL GROUP BY 1, 2, 3",
         (window.began, window.began - _BEFORE, max(window.ended, window.began + _HOUR)),
@@ -138,6 +141,7 @@ def contract_breaks(scene: Scene, arguments: Mapping[str, str]) -> Result:  # no
         return _nothing(scene)
     rows = _ask(
         scene,
+        window.began - _BEFORE,
         'SELECT "at" >= ?, broken_by, count(*), count(DISTINCT principal) FROM events '  # noqa: S608
         f'WHERE "at" >= ? AND "at" <= ? AND {_ASKED} GROUP BY 1, 2 ORDER BY 3 DESC, 2',
         (window.began, window.began - _BEFORE, window.ended),
@@ -161,6 +165,7 @@ def service_health(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noq
         return _nothing(scene)
     rows = _ask(
         scene,
+        window.began - _BEFORE,
         "SELECT \"at\" >= ?, count(*), sum(CASE WHEN kind = 'failed' OR status >= 500 THEN 1 "
         'ELSE 0 END), avg(took), sum(lost) FROM events WHERE "at" >= ? AND "at" <= ? '
         "AND kind IN ('inference', 'failed', 'gap', 'bypassed', 'refused') GROUP BY 1",
@@ -188,6 +193,7 @@ def payloads_kept(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noqa
     names = scene.suspects
     ((count, kept),) = _ask(
         scene,
+        window.began - _BEFORE,
         'SELECT count(*), count(payload) FROM events WHERE "at" >= ? AND "at" <= ? '  # noqa: S608
         f"AND {_ASKED}{_among('principal', names)}",
         (window.began, window.ended, *names),
@@ -209,6 +215,7 @@ def suspects_stopped(scene: Scene, arguments: Mapping[str, str]) -> Result:  # n
         return Result("waiting", why)
     rows = _ask(
         scene,
+        window.began - _BEFORE,
         'SELECT "at" >= ?, '  # noqa: S608
         f"sum(CASE WHEN {_FULL} THEN 1 ELSE 0 END), sum(CASE WHEN {_ASKED} THEN 1 ELSE 0 END), "
         "sum(CASE WHEN flipped AND NOT enforced THEN 1 ELSE 0 END), "
@@ -244,6 +251,7 @@ def others_served(scene: Scene, arguments: Mapping[str, str]) -> Result:
     names = scene.suspects
     rows = _ask(
         scene,
+        contained - _BEFORE,
         "SELECT \"at\" >= ?, count(*), sum(CASE WHEN kind IN ('refused', 'failed') OR "  # noqa: S608
         'status >= 400 THEN 1 ELSE 0 END) FROM events WHERE "at" >= ? AND "at" <= ? '
         f"AND kind IN ('inference', 'refused', 'failed'){_among('principal', names, wanted=False)} "
@@ -267,12 +275,14 @@ def model_replaced(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noq
     models = triage.models
     then = _ask(
         scene,
+        window.began - _BEFORE,
         'SELECT version, count(*) FROM events WHERE "at" >= ? AND "at" <= ? '  # noqa: S608
         f"AND {_ASKED}{_among('model', models)} GROUP BY version ORDER BY 2 DESC",
         (window.began, window.ended, *models),
     )
     latest = _ask(
         scene,
+        window.began - _BEFORE,
         "SELECT version, decision = 'route' AND enforced FROM events WHERE \"at\" > ? "  # noqa: S608
         f"AND kind = 'inference'{_among('model', models)} ORDER BY \"at\" DESC LIMIT 50",
         (max(window.ended, scene.contained or 0), *models),
@@ -307,9 +317,14 @@ def _nothing(scene: Scene) -> Result:
     return Result("waiting", "the triage has found no time to look at")
 
 
-def _ask(scene: Scene, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _ask(scene: Scene, since: int, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Ask; segments that end before `since` are not opened, where the store can tell."""
+    from casemate.store.telemetry.query import Telemetry
+
     if scene.query is None:
         return []
+    if isinstance(scene.query, Telemetry):
+        return scene.query.sql(text, values, since=since)[1]
     return scene.query.sql(text, values)[1]
 
 
