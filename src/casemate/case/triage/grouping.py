@@ -56,7 +56,7 @@ def sessions(
         shared[model].append((cluster, who, steps))
     found = []
     for model, theirs in by_model.items():
-        for group in _groups(theirs, shared[model], loud, events):
+        for group in _groups(theirs, shared[model], events):
             mine = [row for row in theirs if row["principal"] in group]
             if len(mine) < ENOUGH:
                 continue
@@ -81,7 +81,6 @@ def _usual(quiet: Sequence[Row], group: frozenset[str], mine: Sequence[Row]) -> 
 def _groups(
     rows: Sequence[Row],
     shared: Iterable[tuple[int, str, int]],
-    loud: set[str],
     events: int,
 ) -> list[frozenset[str]]:
     """Return who goes on from whose inputs: principals that are one caller with several names."""
@@ -102,7 +101,7 @@ def _groups(
 
     for (who, other), count in across.items():
         chance = asked[other] / max(1, events) * asked[who]
-        often = count >= LIFT * chance and who in loud and other in loud
+        often = count >= max(ENOUGH, LIFT * chance)
         if count >= TOGETHER and (count >= PART * asked[who] or often):
             home[root(who)] = root(other)
     clusters: dict[int, list[tuple[str, int]]] = defaultdict(list)

@@ -34,6 +34,9 @@ MOST = 10.0
 DOWN, UP = (0.15, 0.5), (0.12, 0.6)
 """Share of jumps that go back to the weakest, or the strongest, input so far: in other use, in a
 search. A gradient estimated by pairs of probes (NES) goes back less often than a greedy one."""
+SMALL = 0.75
+"""Half the steps are nearer than this part of what the nearest quarter of usual inputs are: labels
+that turn on so little turn on a border, where parts switched off turn them anywhere."""
 TURNED = (0.08, 0.35)
 """Share of steps on which the label turns: of an explanation or a film, on a border."""
 BACK = (0.12, 0.4)
@@ -114,7 +117,8 @@ def weigh(session: Session, usual: Usual, busy: int, norms: tuple[float, float])
     long = [one for one in session.streams if len(one.steps) >= 4]
     unnatural = sum(not _within(one.rows[0]["norm"], norms) for one in long)
     far = sum(not _within(row["norm"], norms) for row in session.rows) / max(1, n)
-    made_up = far >= FAR or (bool(long) and unnatural * 2 > len(long))
+    begun = not _within(session.rows[0]["norm"], norms)
+    made_up = begun or far >= FAR or (bool(long) and unnatural * 2 > len(long))
     one_search = session.typical >= min(LONG, WHOLE * session.steps) and session.steps >= 12
     turned = session.flips / max(1, session.steps)
     down = up = 0.0
@@ -123,7 +127,7 @@ def weigh(session: Session, usual: Usual, busy: int, norms: tuple[float, float])
     if search.climbs >= JUMPS and search.rises >= FALLS:
         up = _ratio(search.ups, search.climbs, UP)
     back = _ratio(search.turns, search.borders, BACK)
-    small = 0 < session.length < usual.apart[0]
+    small = 0 < session.length < SMALL * usual.apart[0]
     felt = search.run >= HALVED or back > 0 or small
     moved = session.trend.sunk + session.trend.risen
     alone = session.own >= 0.8
@@ -137,7 +141,8 @@ def weigh(session: Session, usual: Usual, busy: int, norms: tuple[float, float])
             f"{search.downs} of {search.jumps} tries went back to the input whose label was "
             f"weakest so far, which became weaker {search.falls} times",
         )  # fmt: skip
-    if one_search and (border := _ratio(session.flips, session.steps, TURNED)) > 0:
+    border = _ratio(session.flips, session.steps, TURNED) if one_search else 0.0
+    if border > 0:
         halved = f", after {search.run} steps each half as long as the last"
         halved *= search.run >= HALVED
         say(
@@ -175,7 +180,7 @@ def weigh(session: Session, usual: Usual, busy: int, norms: tuple[float, float])
     # Reprogramming: everything sent is one foreign thing with a small part that differs.
     if far >= FAR and alone and session.length < APART and session.steps >= 0.5 * n and n >= 40:
         say(
-            REPROGRAMMING, 5 - 3 * (moved > 0 or felt) - max(0.0, down, up),
+            REPROGRAMMING, 5 - 3 * (moved > 0 or border > 0) - max(0.0, down, up),
             f"{far:.0%} of {n} inputs are of a size no usual input has, and they are alike among "
             "themselves without leading anywhere: another task in the place of the model's own",
         )  # fmt: skip
@@ -236,7 +241,8 @@ def _stealing(
             f"{n} different inputs, {times:.0f} times what the busiest callers ask for, over "
             f"{len(seen)} labels: enough to copy the model by, if it is no batch job",
         )  # fmt: skip
-    if odd >= SHIFT and covers and fresh >= 50 and session.steps < 0.5 * n and times >= 1:
+    gathered = fresh >= 50 and session.steps + session.repeats < 0.5 * n
+    if odd >= SHIFT and covers and gathered and times >= 1:
         say(
             STEALING, 3.0 + min(2.0, math.log(times)),
             f"{fresh} inputs that are unlike everybody's (stability index {odd:.1f}; 0.25 is "
