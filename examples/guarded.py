@@ -69,10 +69,10 @@ def main(folder: Path, budget: int = 4800) -> int:
             for attack in ATTACKS:
                 words += ["--attack", attack]
             code = casemate(folder, environment, *words)
-        # The same model once more, behind a guard that acts only when a person tells it to.
-        night.prepare(folder)
-        with _guard(folder, environment, ports[5], *guard, "--enforce", *night.PLACE):
-            closed = night.main(folder, environment, ports[5])
+            # The same model once more, behind a guard that acts only when a person tells it to.
+            night.prepare(folder)
+            with _guard(folder, environment, ports[5], *guard, "--enforce", *night.PLACE):
+                closed = night.main(folder, environment, observe, ports[5])
     return code if code not in (0, 1) else closed
 
 

@@ -270,7 +270,7 @@ def close(
         raise UsageError("a case is closed with a reason", hint='--why "..."')
     held = [one.order.id for one in seen.orders if one.state == "in force"]
     left = [name for name, one in seen.incident.steps.items() if one.state in ("open", "failed")]
-    text = f"closed: {why.strip()}"
+    text = why.strip()
     if held:
         text += f"; still in force until they expire: {', '.join(held)}"
     if left:

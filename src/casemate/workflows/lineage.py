@@ -219,7 +219,14 @@ def _models_of(book: LineageBook, case: Incident, notes: list[str]) -> list[Node
         if not known:
             notes.append(f"the lineage does not know the model '{name}' of the case")
         found += known
-    return found
+    # The same weights may answer elsewhere: what is deployed is followed from what it is made of.
+    behind = [
+        one.node
+        for node in found
+        for one in book.neighbours(node.id, "up")
+        if one.edge.relation in ("deployed-as", "aliased-as", "registered-as")
+    ]
+    return list({one.id: one for one in (*behind, *found)}.values())
 
 
 _RUNNING = ("model", "version", "alias", "deployment")

@@ -284,6 +284,7 @@ def _attacks(
         if progress:
             progress(attack, number, len(plan.attacks))
         who = plan.account or f"redteam-{job.run.id[-6:]}-{attack}"
+        again = plan.account or f"{who}-after"
         known = who if plan.principal else None  # without a header all callers are one
         begun = time.time_ns() // 1000
         try:
@@ -294,17 +295,9 @@ def _attacks(
             return
         with users.asking(plan.data, plan.label):
             trial = _one(
-                job,
-                loaded,
-                plan,
-                plan.target,
-                attack,
-                who,
-                mark,
-                share,
-                allowance,
+                job, loaded, plan, plan.target, attack, who, mark, share, allowance,
                 describe=not number,
-            )
+            )  # fmt: skip
         if trial is None:
             continue
         events, found = _look(job, watched, telemetry, known, begun, trial)
@@ -312,14 +305,12 @@ def _attacks(
         if plan.after is not None and allowance.left:
             users_after.truth = users.truth
             with users_after.asking(plan.data, plan.label):
-                after = _one(
-                    job, loaded, plan, plan.after, attack, f"{who}-after", mark, share, allowance
-                )
+                after = _one(job, loaded, plan, plan.after, attack, again, mark, share, allowance)
         answered: tuple[str, ...] = ()
         enforced = telemetry_after or telemetry
         if plan.after is not None and enforced is not None:
             time.sleep(_SETTLE)
-            answered = _answers(_events(enforced, job.run.id, known and f"{known}-after", begun))
+            answered = _answers(_events(enforced, job.run.id, known and again, begun))
         seen = Seen(
             sent=trial.cost.queries,
             logged=None if telemetry is None else len(events),

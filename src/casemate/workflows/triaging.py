@@ -64,9 +64,9 @@ def triage(
     if progress is not None:
         progress("triage: events", 0, 1)
     found = _triage(loaded, workspace, case, named, since, until, model)
-    threat = case.threat or next(
-        (one.threat for one in found.guesses if _is_threat(one.threat)), None
-    )
+    threat = case.threat
+    if threat is None and found.assessment in ("attack", "probe"):
+        threat = next((one.threat for one in found.guesses if _is_threat(one.threat)), None)
     playbook = playbook_for(threat, found.assessment)
     name = title or _title(found, threat)
     folder = collecting.folder_of(workspace, case.id)

@@ -36,14 +36,17 @@ class Seen(NamedTuple):
 def seen(loaded: Loaded, workspace: Workspace, from_: str | None) -> Seen:
     """Return what a finding, trial, detection, campaign or case says; nothing for None.
 
+    `latest` is the newest case, or where there are none the newest detection.
+
     Raises:
         UsageError: Nothing is called so, or it is an event alone.
     """
     system = loaded.config.system
     if from_ is None:
         return Seen(None, Facts(), (), (), "")
-    if from_.startswith("case-"):
-        return _of_incident(CaseBook(workspace).get(from_), workspace, system)
+    cases = CaseBook(workspace)
+    if from_.startswith("case-") or (from_ == "latest" and cases.all()):
+        return _of_incident(cases.get(from_), workspace, system)
     found = sources.find(workspace, [from_])
     if found.findings:
         return _of_finding(found.findings[0], workspace, system)
@@ -55,7 +58,7 @@ def seen(loaded: Loaded, workspace: Workspace, from_: str | None) -> Seen:
         for other in found.detections[1:]:
             facts = known.merged(facts, known.of_detection(other, system))
         return Seen(
-            known.threat_of_detection(one),
+            next(filter(None, map(known.threat_of_detection, found.detections)), None),
             facts,
             (Affected(name=one.model),),
             tuple(it.id for it in found.detections),
