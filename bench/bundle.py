@@ -52,10 +52,10 @@ def main():
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         if args.mutations:
             tamper(Path(folder), args.mutations, args.seed)
-        if args.items:
-            many(Path(folder), args.items)
         if args.large:
             large(Path(folder), args.large)
+        if args.items:
+            many(Path(folder), args.items)
 
 
 def tamper(folder, count, seed):

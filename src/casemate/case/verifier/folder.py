@@ -103,9 +103,10 @@ class Bundle:
         """Return size and SHA-256 of a file."""
         handle = self._open(path)
         try:
+            whole = os.fstat(handle).st_size
             part = os.read(handle, _CHUNK)
             size, digest = len(part), hashlib.sha256(part)
-            while part:
+            while part and size != whole:
                 part = os.read(handle, _CHUNK)
                 size += len(part)
                 digest.update(part)
@@ -126,8 +127,6 @@ class Bundle:
             os.close(handle)
 
     def _open(self, path: str) -> int:
-        handle = os.open(f"{self.folder}/{path}", _FLAGS)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
+        if path not in self.files and not stat.S_ISREG(os.lstat(f"{self.folder}/{path}").st_mode):
             raise OSError("no regular file")
-        return handle
+        return os.open(f"{self.folder}/{path}", _FLAGS)
