@@ -1,4 +1,4 @@
-"""`casemate lineage record|import|deploy|show`: what models are made from, and what of them."""
+"""`casemate lineage record|import|match|deploy|show`: what models are made from, and what of it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def add_parser(verbs: Any) -> None:
     own = parser.add_subparsers(metavar="VERB", required=True)
     _add_record(own)
     _add_import(own)
+    _add_match(own)
     _add_deploy(own)
     _add_show(own)
 
@@ -82,6 +83,22 @@ def _add_import(own: Any) -> None:
     options.add_config(parser)
     options.add_quiet(parser)
     parser.set_defaults(run=_import)
+
+
+def _add_match(own: Any) -> None:
+    parser = own.add_parser(
+        "match",
+        help="propose steps nobody recorded, from what files hold",
+        description="Compare tables and weights with one another: rows and columns they share, "
+        "tensors that lie close together. What is probable goes into the lineage as a proposal, "
+        "with how sure it is and why. Nothing is loaded or run.",
+    )
+    parser.add_argument(
+        "places", nargs="+", type=options.path, metavar="PATH", help="files and folders"
+    )
+    options.add_config(parser)
+    options.add_quiet(parser)
+    parser.set_defaults(run=_match)
 
 
 def _add_deploy(own: Any) -> None:
@@ -157,6 +174,27 @@ def _import(args: argparse.Namespace) -> int:
         )  # fmt: skip
     found = kept.lineage
     print(f"{len(found.nodes)} nodes, {len(found.edges)} edges; {kept.fresh} of them new")
+    for note in found.notes:
+        print(f"  {printable(note)}")
+    return 3 if found.notes else 0
+
+
+def _match(args: argparse.Namespace) -> int:
+    from casemate.cli import terminal
+    from casemate.cli.terminal import printable
+    from casemate.workflows import config, matching
+    from casemate.workflows.job import open_workspace
+
+    loaded = config.read(args.config)
+    with (
+        open_workspace(args.store, loaded) as workspace,
+        terminal.progress(args.quiet) as progress,
+    ):
+        found = matching.match(loaded, workspace, args.places, progress=progress)
+    for edge in found.proposed:
+        names = [found.names[end] for end in (edge.source, edge.target)]
+        print(printable(f"{edge.confidence:.2f}  {names[0]} -> {names[1]}: {edge.why}"))
+    print(f"{found.looked} files compared, {len(found.proposed)} steps proposed")
     for note in found.notes:
         print(f"  {printable(note)}")
     return 3 if found.notes else 0
