@@ -65,6 +65,7 @@ def test_a_night_in_a_few_clicks(browser, night):
     assert {one.author for one in log.actions[2:]} == {"olga"}
 
 
+@pytest.mark.slow
 def test_a_page_changes_by_itself_but_not_under_the_writer_s_hands(browser, night):
     with console(night) as served:
         page = enter(browser, served)
@@ -80,6 +81,7 @@ def test_a_page_changes_by_itself_but_not_under_the_writer_s_hands(browser, nigh
         page.context.close()
 
 
+@pytest.mark.slow
 def test_it_is_used_without_a_mouse(browser, night):
     with console(night) as served:
         page = enter(browser, served)
@@ -99,6 +101,7 @@ def test_it_is_used_without_a_mouse(browser, night):
         page.context.close()
 
 
+@pytest.mark.slow
 def test_without_scripts_everything_is_still_there(browser, night):
     with console(night) as served:
         page = browser.new_context(java_script_enabled=False).new_page()
@@ -114,6 +117,7 @@ def test_without_scripts_everything_is_still_there(browser, night):
         page.context.close()
 
 
+@pytest.mark.slow
 def test_no_name_runs(browser, tmp_path):
     made = scene(tmp_path, suspects=HOSTILE[:-3] + HOSTILE[-2:], title=HOSTILE[0])
     with console(made) as served:

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from casemate.console.render import Pages, clock, files, iso, question, when
+from casemate.console.render import clock, iso, pages, question, when
 
-PAGES = Pages(files())
+PAGES = pages()
 
 
 def test_text_from_outside_is_text():

@@ -155,15 +155,3 @@ def test_as_a_user_starts_it(night):
         _, err = process.communicate(timeout=60)
     assert "Traceback" not in err
     assert "works once" in lines[2]
-
-
-def test_tokens_are_made_on_the_command_line(tmp_path):
-    words = [sys.executable, "-m", "casemate", "console", "--new-token", "ann:responder"]
-    done = subprocess.run(
-        [*words, "--tokens", "t.toml"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert tokens.Tokens(tmp_path / "t.toml").person(done.stdout.strip()).name == "ann"
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "--tokens FILE" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ class File(NamedTuple):
     """Changes with the content."""
 
 
+@functools.cache
 def files() -> Mapping[str, File]:
     """Return what lies under /static, by name."""
     templates = HERE / "templates"
@@ -41,6 +43,12 @@ def files() -> Mapping[str, File]:
         name: File(body, _KINDS[Path(name).suffix], hashlib.sha256(body).hexdigest()[:16])
         for name, body in found.items()
     }
+
+
+@functools.cache
+def pages() -> Pages:
+    """Return what writes pages; it holds nothing of a console."""
+    return Pages(files())
 
 
 class Pages:

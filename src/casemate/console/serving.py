@@ -19,7 +19,7 @@ from casemate.console.app import NAME, Console, create
 from casemate.console.jobs import Jobs
 from casemate.console.live import Watch
 from casemate.console.people import Sessions
-from casemate.console.render import Pages, files
+from casemate.console.render import files, pages
 from casemate.console.trail import Trail
 from casemate.errors import UsageError
 from casemate.workflows import custody, overview
@@ -134,7 +134,7 @@ def build(loaded: Loaded, workspace: Workspace, table: ConsoleTable, place: Plac
         traffic=traffic,
         sessions=Sessions(stands=doors.stands),
         trail=Trail(workspace.folder),
-        pages=Pages(static),
+        pages=pages(),
         watch=Watch(lambda: f"{overview.mark(workspace, traffic)}.{jobs.told}"),
         jobs=jobs,
     )
