@@ -221,7 +221,7 @@ class TestDatabasesMadeToHarm:
             read(str(tmp_path / "m.db"))
 
     def test_a_place_that_is_not_there_is_told(self, tmp_path):
-        with pytest.raises(UsageError, match="no MLflow server or database"):
+        with pytest.raises(UsageError, match="no MLflow server, database or folder"):
             read(str(tmp_path / "missing.db"))
 
     def test_views_are_not_asked(self, tmp_path):

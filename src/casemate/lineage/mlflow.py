@@ -1,4 +1,4 @@
-"""MLflow -> lineage: a tracking server over REST, its SQLite database, or both with its artifacts.
+"""MLflow -> lineage: a tracking server over REST, its SQLite database, or a folder `mlruns`.
 
 Nothing of MLflow is imported and nothing it holds is run: models are hashed, never loaded.
 """
@@ -52,7 +52,7 @@ def read(
     """Return the lineage of a tracking server.
 
     Args:
-        place: `http(s)://...`, or the path of an `mlflow.db`.
+        place: `http(s)://...`, the path of an `mlflow.db`, or an `mlruns` folder.
         name: Tells servers apart whose registered models may bear the same names.
         artifacts: Folder the server keeps artifacts in; without it they are fetched over REST, or,
             of a database, not seen.
@@ -79,16 +79,22 @@ def read(
             local = _local_files(hasher, artifacts) if artifacts is not None else None
             files = local or _served_files(service, hashed=hashed)
             return _made(told, f"mlflow {place}", name, files, hasher if hashed else None)
-    from casemate.lineage import mlflow_sqlite
+    from casemate.lineage import mlflow_folder, mlflow_sqlite
 
-    path = Path(place.removeprefix("sqlite:///"))
-    if not path.is_file():
+    path = Path(place.removeprefix("sqlite:///").removeprefix("file://"))
+    if path.is_dir() and not mlflow_folder.is_store(path) and (path / "mlruns").is_dir():
+        path /= "mlruns"
+    if path.is_file():
+        told = mlflow_sqlite.ask(path, most)
+    elif path.is_dir() and mlflow_folder.is_store(path):
+        told = mlflow_folder.ask(path, most)
+    else:
         raise UsageError(
-            f"there is no MLflow server or database at {place}",
-            hint="http://host:port of a tracking server, or the path of its mlflow.db",
+            f"there is no MLflow server, database or folder at {place}",
+            hint="http://host:port of a tracking server, the path of its mlflow.db, or mlruns",
         )
-    told = mlflow_sqlite.ask(path, most)
-    files = _local_files(hasher, artifacts if artifacts is not None else path.parent)
+    beside = path.parent if path.is_file() else path
+    files = _local_files(hasher, artifacts if artifacts is not None else beside)
     return _made(told, f"mlflow {path.name}", name, files, hasher if hashed else None)
 
 
