@@ -65,7 +65,7 @@ def test_what_a_configuration_was_loaded_from_is_a_proposal(tmp_path):
     (edge,) = read(str(tmp_path)).edges
     assert edge.confidence == LOADED
     assert "no card" in edge.why
-    model(tmp_path / "n", config={"_name_or_path": "/home/ana/checkpoint-3 (old)"})
+    model(tmp_path / "n", config={"_name_or_path": "/models/ana/checkpoint-3 (old)"})
     assert len(read(str(tmp_path)).edges) == 1
 
 

@@ -33,6 +33,8 @@ EITHER = 0.9
 """What a proposal is multiplied by when nothing says which of the two came first."""
 SAME_ANSWERS = 1e-4
 """Difference of scores up to which two models give the same answers."""
+SUREST_ANSWERS = 0.8
+"""Confidence below which answers alone propose nothing: there agreement is mostly chance."""
 FEWEST = 20
 """Questions on which agreement must rest."""
 _CROWD = 400
@@ -188,7 +190,7 @@ def _answers(contents: Sequence[Content]) -> Iterator[Edge]:
                 model, place = (other, one) if one.node.kind == "deployment" else (one, other)
                 relation: Relation = "deployed-as" if running else "same-as"
                 yield _edge(model, place, relation, MOST, said)
-            elif count >= FEWEST:
+            elif count >= FEWEST and answer_confidence(alike, count) >= SUREST_ANSWERS:
                 said = f"{alike:.0%} of {count} answers alike where most models answer otherwise"
                 yield from _either_way(one, other, answer_confidence(alike, count), said, None)
 

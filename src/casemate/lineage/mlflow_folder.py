@@ -1,6 +1,6 @@
 """Reads an `mlruns` folder, where MLflow keeps runs as files, without MLflow; it may be hostile.
 
-Source: MLflow 3.17, `file_store.py` of `mlflow/store/tracking` and of `mlflow/store/model_registry`.
+Source: MLflow 3.17, `file_store.py` of `mlflow/store/tracking` and `mlflow/store/model_registry`.
 """
 
 from __future__ import annotations
