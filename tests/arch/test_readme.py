@@ -46,8 +46,9 @@ def test_commands_are_ones_that_exist(page):
             build().parse_args(words[1:])
         elif words[0] == "make":
             assert re.search(rf"(?m)^{words[1]}:", makefile)
-        elif words[0] == "python":
-            assert words[1].endswith("/verify_bundle.py"), words
+        elif words[0] in ("python", "python3"):
+            script = next(word for word in words[1:] if not word.startswith("-"))
+            assert script.endswith("/verify_bundle.py"), words
         else:
             assert words[:2] == ["pip", "install"], words
             for extras in re.findall(r"\[(.*)\]", words[2]):

@@ -65,7 +65,8 @@ def add(
         loaded: The configuration, whose description of the system says what is at stake.
         workspace: Where it is kept.
         by: Who reports it.
-        from_: Id of a finding, trial, detection, campaign or case; None for a report in words.
+        from_: Id of a finding, trial, detection, campaign or case; `latest` for the newest case;
+            None for a report in words.
         threat: Catalog id of its type, where the record does not say or says it wrongly.
         title: One line; by default from the record.
         given: Facts by name, as `success=0.4`; they go before what the record says.
@@ -76,6 +77,8 @@ def add(
     Raises:
         UsageError: Nothing is called so, its type is not known, or a fact is none.
     """
+    if from_ == "latest" and CaseBook(workspace).all():
+        from_ = CaseBook(workspace).get("latest").id
     told = seen(loaded, workspace, from_)
     kind = entry("threats", threat, ThreatKind).id if threat else told.threat
     if kind is None:

@@ -36,17 +36,14 @@ class Seen(NamedTuple):
 def seen(loaded: Loaded, workspace: Workspace, from_: str | None) -> Seen:
     """Return what a finding, trial, detection, campaign or case says; nothing for None.
 
-    `latest` is the newest case, or where there are none the newest detection.
-
     Raises:
         UsageError: Nothing is called so, or it is an event alone.
     """
     system = loaded.config.system
     if from_ is None:
         return Seen(None, Facts(), (), (), "")
-    cases = CaseBook(workspace)
-    if from_.startswith("case-") or (from_ == "latest" and cases.all()):
-        return _of_incident(cases.get(from_), workspace, system)
+    if from_.startswith("case-"):
+        return _of_incident(CaseBook(workspace).get(from_), workspace, system)
     found = sources.find(workspace, [from_])
     if found.findings:
         return _of_finding(found.findings[0], workspace, system)
