@@ -189,9 +189,8 @@ _ENDS = {
 
 def _unknown(reach: Reach, kinds: Mapping[int, str], nodes: Mapping[int, Node]) -> list[Unknown]:
     """Return the named nodes that end where something should follow, and runs not wholly seen."""
-    into = _into(reach)
-    deployed = _before(into, {number for number, kind in kinds.items() if kind == "deployment"})
-    readable = _before(into, {n for n, kind in kinds.items() if kind in ("run", "model")})
+    runs = _Leading(reach, {number for number, kind in kinds.items() if kind == "deployment"})
+    learnt = _Leading(reach, {n for n, kind in kinds.items() if kind in ("run", "model")})
     found = []
     for number in reach.numbers:
         node = nodes.get(number)
@@ -204,31 +203,34 @@ def _unknown(reach: Reach, kinds: Mapping[int, str], nodes: Mapping[int, Node]) 
                 found.append(Unknown(node, "its end is not on record"))
         elif node.facts.get("told") is False:
             found.append(Unknown(node, "named by others, never told of itself"))
-        elif node.kind in _ENDS and number not in (
-            readable if node.kind == "dataset" else deployed
-        ):
+        elif node.kind in _ENDS and not (learnt if node.kind == "dataset" else runs).of(number):
             found.append(Unknown(node, _ENDS[node.kind]))
     return found
 
 
-def _into(reach: Reach) -> dict[int, list[int]]:
-    """Return, by node of a reach, those one step before it."""
-    into: dict[int, list[int]] = {}
-    for number in reach.numbers:
-        for target, _ in reach.links.beyond(number):
-            into.setdefault(target, []).append(number)
-    for number in reach.confidence:
-        into.setdefault(number, []).append(reach.links.sources[reach.via[number]])
-    return into
+class _Leading:
+    """Says which nodes of a reach lead to one of some ends; each way that does not is gone once."""
 
+    def __init__(self, reach: Reach, ends: set[int]) -> None:
+        self._links = reach.links
+        self._ends = ends
+        self._not: set[int] = set()
+        self._proposed: dict[int, list[int]] = {}
+        for number in reach.confidence:
+            self._proposed.setdefault(reach.links.sources[reach.via[number]], []).append(number)
 
-def _before(into: Mapping[int, Sequence[int]], ends: set[int]) -> set[int]:
-    """Return every node from which one of `ends` can be come to, the ends with them."""
-    found = set(ends)
-    waiting = list(ends)
-    while waiting:
-        for before in into.get(waiting.pop(), ()):
-            if before not in found:
-                found.add(before)
-                waiting.append(before)
-    return found
+    def of(self, number: int) -> bool:
+        seen = {number}
+        waiting = [number]
+        while waiting:
+            node = waiting.pop()
+            if node in self._ends:
+                self._ends.add(number)
+                return True
+            beyond = [target for target, _ in self._links.beyond(node)]
+            for target in (*beyond, *self._proposed.get(node, ())):
+                if target not in seen and target not in self._not:
+                    seen.add(target)
+                    waiting.append(target)
+        self._not |= seen
+        return False

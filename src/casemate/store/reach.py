@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from bisect import bisect_left, bisect_right
 from itertools import islice
 from operator import le
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -56,15 +55,16 @@ class Links(NamedTuple):
     targets: array[int]
     edges: array[int]
     """Numbers of the edges."""
-    ordered: int
-    """How many are in order."""
+    first: dict[int, int]
+    """By node: place of the first of the ordered edges that leave it."""
+    last: dict[int, int]
+    """Likewise the place after its last."""
     others: dict[int, list[int]]
     """Places of those that are not, by the node they leave."""
 
     def beyond(self, node: int) -> Iterator[tuple[int, int]]:
         """Yield (node one step on, place of the edge)."""
-        first = bisect_left(self.sources, node, 0, self.ordered)
-        for place in range(first, bisect_right(self.sources, node, first, self.ordered)):
+        for place in range(self.first.get(node, 0), self.last.get(node, 0)):
             yield self.targets[place], place
         for place in self.others.get(node, ()):
             yield self.targets[place], place
@@ -94,7 +94,10 @@ def links(
     if not all(map(le, sources, islice(sources, 1, None))):
         steps: Any = zip(*sorted(zip(sources, targets, edges, strict=True)), strict=True)
         sources, targets, edges = (array("q", column) for column in steps)
-    made = Links(sources, targets, edges, len(edges), {})
+    count = len(edges)
+    first = dict(zip(reversed(sources), range(count - 1, -1, -1), strict=True))
+    last = dict(zip(sources, range(1, count + 1), strict=True))
+    made = Links(sources, targets, edges, first, last, {})
     for source, target, edge in back:
         made.others.setdefault(source, []).append(made.also(source, target, edge))
     return made
@@ -114,7 +117,7 @@ def follow(
         proposed: Those, as (from, to, number, confidence above 0 and below 1).
         most: Nodes after which to stop.
     """
-    sources, targets, ordered, others = steps.sources, steps.targets, steps.ordered, steps.others
+    sources, targets, first, last = steps.sources, steps.targets, steps.first, steps.last
     largest = max(
         max(starts, default=0), max(sources, default=0), max(targets, default=0),
         max((max(step[:2]) for step in proposed), default=0),
@@ -127,14 +130,14 @@ def follow(
     # The list grows while it is walked: a breadth-first queue without a queue. What follows is
     # `beyond`, written out: its innermost lines run once for each edge.
     for node in order:
-        place = bisect_left(sources, node, 0, ordered)
-        for target in targets[place : bisect_right(sources, node, place, ordered)]:
+        place = first.get(node, 0)
+        for target in targets[place : last.get(node, 0)]:
             if not seen[target]:
                 seen[target] = 1
                 via[target] = place
                 order.append(target)
             place += 1
-        for place in others.get(node, ()):
+        for place in steps.others.get(node, ()):
             target = targets[place]
             if not seen[target]:
                 seen[target] = 1
