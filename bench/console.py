@@ -79,8 +79,8 @@ def pages(case, rng):
     yield "case: timeline", f"/cases/{case}/timeline"
     yield "case: inputs", f"/cases/{case}/inputs"
     yield "principal", f"/principal?name={name}"
-    yield "principal: last hour", f"/principal/record?name={name}"
-    yield "principal: last hour again", f"/principal/record?name={name}"
+    yield "principal: newest events", f"/principal/record?name={name}"
+    yield "principal: newest, again", f"/principal/record?name={name}"
     yield "models", "/models"
     yield "guard", "/guard"
 

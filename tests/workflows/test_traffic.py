@@ -102,6 +102,23 @@ def test_the_newest_event_is_known_sealed_or_not(made, asked):
     journal.close()
 
 
+def test_of_a_large_record_the_newest_events_come_first(made, asked, monkeypatch):
+    assert asked.lately() is None
+    monkeypatch.setattr(traffic, "LATELY", 2)
+    assert asked.lately() is None  # one segment is all there is
+    later = WRITER[:-1] + "d"
+    journal = Journal(made.folder, later, window=0)
+    fresh = [msgspec.structs.replace(event(n, "eve", 60), writer=later) for n in range(3)]
+    journal.append(fresh)
+    journal.close()
+    made.seal()
+    since = asked.lately()
+    assert since == NOON + 60 * MINUTE
+    assert [one.inputs for one in asked.of("eve", since).seen] == [3]
+    monkeypatch.setattr(traffic, "LATELY", 4)
+    assert asked.lately() is None
+
+
 def test_an_empty_place_answers_too(tmp_path):
     asked = Traffic(tmp_path / "none")
     assert asked.newest() is None

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     Gather = Callable[[Desk, Mapping[str, str]], Mapping[str, Any]]
 
 
-_MANY = 2_000_000
-"""Events on record above which a principal's last hour is shown first, and all when asked."""
-_LATELY = 3600 * 1_000_000
 _LONGEST = 1 << 20
 """Bytes of a paper that are shown."""
 PAPERS = (
@@ -139,16 +136,13 @@ def principal_record(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
     """Show what a principal asked: by model, over time, and last."""
     traffic = _traffic(desk)
     name = given.get("name", "")
-    kept = traffic.events_kept()
-    since = None
-    if given.get("all") != "yes" and kept is not None and kept > _MANY:
-        newest = traffic.newest()
-        since = None if newest is None else newest - _LATELY
+    since = None if given.get("all") == "yes" else traffic.lately()
+    record = traffic.of(name, since)
     return {
         "name": name,
-        "record": traffic.of(name, since),
-        "latest": traffic.latest(name, since=since),
-        "kept": kept,
+        "record": record,
+        "latest": traffic.latest(name, since=since) if record.seen else (),
+        "kept": traffic.events_kept(),
         "marks": (),
     }
 

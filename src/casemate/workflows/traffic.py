@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+LATELY = 1_000_000
+"""Events, about, that a page looks through before it is asked for more."""
 _FRESH = 3.0
 """Seconds an answer about the present holds."""
 _KEPT = 600.0
@@ -170,6 +172,10 @@ class Traffic:
         """Return how many sealed events there are, None where that is not known at once."""
         return None if self._local is None else self._local.sealed()
 
+    def lately(self) -> int | None:
+        """Return since when what is looked at first begins; None for all there is."""
+        return None if self._local is None else self._local.lately(LATELY)
+
     def timeline(
         self,
         since: int,
@@ -291,7 +297,7 @@ class Traffic:
             'SELECT "at", "until", lost, writer, note FROM events WHERE kind = \'gap\' '
             'ORDER BY "at" DESC LIMIT ?'
         )
-        rows = self._ask(("gaps", most), text, (most,), None, None, 30.0)
+        rows = self._ask(("gaps", most), text, (most,), None, None, 60.0)
         return tuple(
             Gap(at=at, until=until, lost=lost, writer=writer, note=note)
             for at, until, lost, writer, note in rows

@@ -89,6 +89,15 @@ class Telemetry:
         """Return how many events are sealed; no file of events is read."""
         return sum(one.events for one in self._leaves.segments())
 
+    def lately(self, events: int) -> int | None:
+        """Return since when the newest segments hold that many events; None where all do."""
+        kept = sorted(self._leaves.segments(), key=lambda one: -one.ended)
+        for one in kept:
+            events -= one.events
+            if events <= 0:
+                return one.began if one is not kept[-1] else None
+        return None
+
     def newest(self) -> int | None:
         """Return `at` of the newest event, None where there are none."""
         times = [one.ended for one in self._leaves.segments() if one.events]
