@@ -109,7 +109,7 @@ FROM range({begin}, {end}) t(i)
 """Users by a power law, one mark, one digest: the event of the published comparison."""
 
 
-def drawn(root, count, each):
+def drawn(root, count, each, draw=DRAW):
     """Make a telemetry of `count` events, a leaf for each segment; return its folder and size."""
     import duckdb
     import pyarrow as pa
@@ -122,7 +122,7 @@ def drawn(root, count, each):
     size = 0
     for number, begin in enumerate(range(0, count, each)):
         end = min(begin + each, count)
-        text = DRAW.format(start=START, begin=begin, end=end, each=each)
+        text = draw.format(start=START, begin=begin, end=end, each=each, count=count)
         table = connection.sql(text).to_arrow_table()
         columns = []
         for field in schema():

@@ -16,8 +16,9 @@ from casemate.records.severity import Confidence
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from casemate.case.triage.callers import Caller
     from casemate.case.triage.population import Change, Outage
-    from casemate.case.triage.questions import Caller, Extent, Point, Row, Window
+    from casemate.case.triage.questions import Extent, Point, Row, Window
     from casemate.case.triage.types import Weighed
     from casemate.records.detection import Detection
     from casemate.records.incident import Assessment
@@ -204,15 +205,15 @@ def _suspects(
             rows = [row for row in one.session.rows if row["principal"] == who]
             if not rows or who in found:
                 continue
-            whole = facts.people[who]
-            # Of very busy principals not every event was read.
-            cut = len(rows) < whole.asked and len(facts.people) and one.session.steps < len(rows)
-            queries = max(len(rows), whole.asked) if cut else len(rows)
+            # Of very busy principals not every event was read, and not the last ones.
+            cut = len(rows) < rows[0]["total"] and one.session.share >= types.SHARE
+            queries = rows[0]["total"] if cut else len(rows)
+            last = facts.people[who].ended
             found[who] = Suspect(
                 principal=who,
                 queries=queries,
                 began=rows[0]["at"],
-                ended=max(rows[-1]["at"], whole.ended if cut else 0),
+                ended=max(rows[-1]["at"], last if cut else 0),
                 confidence=Confidence.FIRM if firm else Confidence.TENTATIVE,
                 because=accused.get(who) or one.because[one.best],
             )

@@ -12,7 +12,8 @@ from casemate.case.triage.types import Weighed, weigh
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from casemate.case.triage.questions import Caller, Row
+    from casemate.case.triage.callers import Caller
+    from casemate.case.triage.questions import Row
 
 ENOUGH = 8
 """Events of a principal on a model below which nothing is said of it alone."""

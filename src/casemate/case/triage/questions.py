@@ -8,26 +8,29 @@ few keys, so that a hundred million events take seconds and little memory.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
+    from casemate.case.triage.callers import Caller
     from casemate.store.telemetry.sink import EventQuery
 
 MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000
 BUCKETS = 1000
 """Most points of a timeline."""
-EACH = 32
-"""Principals kept of each kind of suspicion."""
-OF_ONE = 3000
-"""Most events read of one principal."""
+OF_ONE, OF_QUIET = 3000, 500
+"""Most events read of one principal, and of one that sent hardly any near-duplicates."""
 SAMPLE = 6000
 """Events of everybody that stand for what is usual."""
 SHOWN = 1000
 """Most events looked up by their ids."""
+FEW = 8
+"""Near-duplicates, or inputs nearest to one's own, that are hardly any."""
 LINKED = 0.5
 """`near` from which on the guard takes an input for a near-duplicate (records/event.py)."""
+MEASURES = ("norm", "margin", "delta")
 STEP = f"(near >= {LINKED} AND coalesce(delta, 1) > 0)"
 """A near-duplicate that is no repeat."""
 
@@ -71,8 +74,6 @@ class Extent(NamedTuple):
 
     events: int
     inputs: int
-    began: int
-    ended: int
     compared: int
     """Inputs that were compared with earlier ones."""
     answered: int
@@ -81,6 +82,7 @@ class Extent(NamedTuple):
     marked: int
     """Events of red-team runs, which are left out."""
     writers: int
+    """Guards and imports that wrote, at least."""
 
 
 class Usual(NamedTuple):
@@ -106,229 +108,139 @@ class Point(NamedTuple):
     """Mean microseconds of an answer; 0 where not known."""
 
 
-class Caller(NamedTuple):
-    """One principal in figures."""
+class Survey(NamedTuple):
+    """Everything, counted once."""
 
-    principal: str
-    asked: int
-    steps: int
-    own: int
-    """Inputs whose nearest earlier one is its own, and nearer than is usual."""
-    flips: int
-    broken: int
-    unread: int
-    began: int
-    ended: int
-    norm: float
-    """Mean distance from the usual norm, in deviations of the model's inputs."""
-    margin: float
-    delta: float
-    spread: float
-    """Variance of that distance of the norm; usual is 1."""
+    there: Extent
+    points: list[Point]
+    """Oldest first."""
+    known: dict[str, Usual]
+    """By model."""
 
 
 Row = dict[str, Any]
 _COLUMNS = (
-    "writer", "sequence", "at", "principal", "model", "version", "near", "near_to", "cluster",
-    "size", "delta", "near_same", "turn", "label", "margin", "confidence", "flipped", "norm",
-    "broken", "broken_by", "row", "rows", "purpose", "bits",
+    "writer", "sequence", "at", "principal", "model", "version", "near", "near_to", "near_same",
+    "cluster", "delta", "label", "margin", "flipped", "norm", "broken", "purpose",
 )  # fmt: skip
 
 
-def extent(query: EventQuery, window: Window) -> Extent:
-    """Count what is on record in a window."""
+def bounds(query: EventQuery, window: Window) -> tuple[Window, int, int]:
+    """Return the window cut to what is on record, the events in it and those left out of it."""
     text = (
-        "SELECT count(*), sum(CASE WHEN kind = 'inference' THEN 1 ELSE 0 END), "
-        'min("at"), max("at"), '
-        "sum(CASE WHEN kind = 'inference' AND near IS NOT NULL THEN 1 ELSE 0 END), "
-        "sum(CASE WHEN label IS NOT NULL THEN 1 ELSE 0 END), "
-        "sum(CASE WHEN margin IS NOT NULL THEN 1 ELSE 0 END), count(DISTINCT writer) "
-        f"FROM events WHERE {window.where}"
+        f'SELECT min("at"), max("at"), count(*), (SELECT count(*) FROM events WHERE '
+        f"{window.left_out}) FROM events WHERE {window.where}"
     )
-    events, inputs, began, ended, compared, answered, scored, writers = _ask(
-        query, text, window.values
-    )[0]
-    text = f"SELECT count(*) FROM events WHERE {window.left_out}"
-    marked = _ask(query, text, window.exercises)[0][0]
-    return Extent(
-        int(events), int(inputs or 0), int(began or 0), int(ended or 0), int(compared or 0),
-        int(answered or 0), int(scored or 0), int(marked), int(writers),
-    )  # fmt: skip
+    values = [*window.exercises, *window.values]
+    began, ended, events, left_out = ask(query, text, values)[0]
+    if not events:
+        return window, 0, int(left_out)
+    cut = window._replace(since=max(window.since, began), until=min(window.until, ended + 1))
+    return cut, int(events), int(left_out)
 
 
-def usual(query: EventQuery, window: Window) -> dict[str, Usual]:
-    """Return what inputs of each model are like, near-duplicates left out."""
-    text = (
-        "SELECT model, count(*), avg(norm), stddev_pop(norm), avg(margin), stddev_pop(margin), "
-        "avg(delta), stddev_pop(delta) "
-        f"FROM events WHERE {window.where} AND kind = 'inference' AND NOT coalesce({STEP}, false) "
-        "GROUP BY model ORDER BY count(*) DESC LIMIT 1000"
-    )
-    return {
-        str(one[0]): Usual(str(one[0]), int(one[1]), _pair(one, 2), _pair(one, 4), _pair(one, 6))
-        for one in _ask(query, text, window.values)
-    }
-
-
-def timeline(query: EventQuery, window: Window) -> list[Point]:
-    """Return what became of requests, by model and time, oldest first."""
+def survey(query: EventQuery, window: Window, left_out: int) -> Survey:
+    """Count everything once, by model and time."""
     step = max(MINUTE, -(-(window.until - window.since) // BUCKETS) // MINUTE * MINUTE)
+    asked = "kind = 'inference'"
+    plain = f"{asked} AND NOT coalesce({STEP}, false)"
+    sums = [
+        f"sum(CASE WHEN {asked} THEN 1 ELSE 0 END)",
+        "sum(CASE WHEN kind = 'failed' OR status >= 500 THEN 1 ELSE 0 END)",
+        "sum(CASE WHEN kind = 'bypassed' THEN 1 ELSE 0 END)",
+        "sum(CASE WHEN kind = 'gap' THEN CASE WHEN lost > 0 THEN lost ELSE 1 END ELSE 0 END)",
+        "avg(CASE WHEN took > 0 THEN took ELSE NULL END)",
+        "count(*)",
+        f"sum(CASE WHEN {asked} AND near IS NOT NULL THEN 1 ELSE 0 END)",
+        "count(label)",
+        "count(margin)",
+    ]
+    for name in MEASURES:
+        of = f"CASE WHEN {plain} THEN {name} ELSE NULL END"
+        sums += [f"count({of})", f"sum({of})", f"sum({of} * {of})"]
     text = (
-        f'SELECT model, "at" - "at" % {step} AS t, '
-        "sum(CASE WHEN kind = 'inference' THEN 1 ELSE 0 END), "
-        "sum(CASE WHEN kind = 'failed' OR status >= 500 THEN 1 ELSE 0 END), "
-        "sum(CASE WHEN kind = 'bypassed' THEN 1 ELSE 0 END), "
-        "sum(CASE WHEN kind = 'gap' THEN CASE WHEN lost > 0 THEN lost ELSE 1 END ELSE 0 END), "
-        "avg(CASE WHEN took > 0 THEN took ELSE NULL END) "
+        f'SELECT model, "at" - "at" % {step} AS t, {", ".join(sums)}, min(writer), max(writer) '
         f"FROM events WHERE {window.where} GROUP BY model, t ORDER BY t LIMIT 200000"
     )
-    return [
-        Point(str(m), int(t), int(n), int(failed), int(unread), int(lost), float(took or 0))
-        for m, t, n, failed, unread, lost, took in _ask(query, text, window.values)
-    ]
-
-
-def callers(
-    query: EventQuery, window: Window, known: dict[str, Usual], named: Iterable[str]
-) -> tuple[list[Caller], int, int]:
-    """Return the principals worth a look, how many there are, and what the busiest 5 % ask for."""
-    per, given = _per_principal(window, known)
-    counted = (
-        f"WITH who AS ({per}), ordered AS (SELECT asked, row_number() OVER (ORDER BY asked DESC) "
-        "AS place, count(*) OVER () AS people FROM who WHERE asked > 0) "
-        "SELECT max(people), min(CASE WHEN place <= 1 + people / 20 THEN asked ELSE NULL END) "
-        "FROM ordered"
+    found = ask(query, text, window.values)
+    points = []
+    for model, *counts, took in (one[:7] for one in found):
+        at, inputs, failed, unread, lost = (int(value or 0) for value in counts)
+        points.append(Point(str(model), at, inputs, failed, unread, lost, float(took or 0)))
+    events, inputs, compared, answered, scored = (
+        sum(int(one[place] or 0) for one in found) for place in (7, 2, 8, 9, 10)
     )
-    people, busy = _ask(query, counted, given)[0]
-    people, busy = int(people or 0), int(busy or 0)
-    ranks = (
-        ("steps >= 8", "steps DESC"),
-        ("own >= 12 AND 3 * own >= asked", "own DESC"),
-        ("flips >= 4", "flips DESC"),
-        ("broken >= 5", "broken DESC"),
-        ("unread >= 20", "unread DESC"),
-        ("asked >= 40 AND abs(z_norm) > 0.6", "abs(z_norm) * sqrt(asked) DESC"),
-        ("asked >= 40 AND abs(z_margin) > 0.5", "abs(z_margin) * sqrt(asked) DESC"),
-        ("asked >= 40 AND z_delta > 0.6", "z_delta * sqrt(asked) DESC"),
-        ("asked >= 40 AND v_norm < 0.15", "asked DESC"),
-        ("asked >= 12 AND z_delta < -0.6", "z_delta * sqrt(asked)"),
-        (f"asked >= {max(50, busy)}", "asked DESC"),
-    )
-    parts = [
-        f"SELECT * FROM (SELECT * FROM who WHERE {test} ORDER BY {order} LIMIT {EACH})"
-        for test, order in ranks
-    ]
-    names = list(named)
-    if names:
-        marks = ", ".join("?" * len(names))
-        parts.append(f"SELECT * FROM who WHERE principal IN ({marks})")
-    text = f"WITH who AS ({per}) SELECT DISTINCT * FROM ({' UNION ALL '.join(parts)})"
-    found = []
-    for one in _ask(query, text, [*given, *names]):
-        broad = [float(value or 0) for value in one[1:5]]
-        whole = [int(value or 0) for value in one[5:13]]
-        found.append(Caller(str(one[0]), *whole, *broad))
-    return found, people, busy
+    writers = len({name for one in found for name in one[-2:]})
+    by_model: dict[str, list[tuple[Any, ...]]] = {}
+    for one in found:
+        by_model.setdefault(str(one[0]), []).append(one)
+    known = {
+        model: Usual(
+            model,
+            sum(int(one[2] or 0) for one in rows),
+            _moments(rows, 11),
+            _moments(rows, 14),
+            _moments(rows, 17),
+        )
+        for model, rows in by_model.items()
+    }
+    there = Extent(events, inputs, compared, answered, scored, left_out, writers)
+    return Survey(there, points, known)
 
 
-def shared(query: EventQuery, window: Window) -> list[tuple[str, int, str, int]]:
-    """Return (model, cluster, principal, steps) of near-duplicates that several people sent."""
-    clusters = (
-        f"SELECT model AS m, cluster AS c FROM events WHERE {window.where} AND {STEP} "
-        "AND kind = 'inference' GROUP BY model, cluster "
-        "HAVING count(*) >= 8 AND count(DISTINCT principal) >= 2 "
-        f"ORDER BY count(*) DESC LIMIT {EACH}"
-    )
-    text = (
-        f"SELECT model, cluster, principal, count(*) AS n FROM events WHERE {window.where} "
-        f"AND {STEP} AND kind = 'inference' "
-        f"AND (model, cluster) IN (SELECT m, c FROM ({clusters})) "
-        "GROUP BY model, cluster, principal ORDER BY n DESC LIMIT 2000"
-    )
-    found = _ask(query, text, [*window.values, *window.values])
-    return [(str(m), int(c), str(who), int(n)) for m, c, who, n in found]
+def events(
+    query: EventQuery, window: Window, people: Sequence[Caller], inputs: int
+) -> tuple[list[Row], list[Row]]:
+    """Return the events of principals, and some of everybody's without repeats, by time.
 
-
-def events_of(query: EventQuery, window: Window, people: Sequence[Caller]) -> list[Row]:
-    """Return the events of principals in order of time; of busy ones their densest part."""
-    if not people:
-        return []
-    parts, values = [], list(window.values)
-    for one in people:
-        began, ended = one.began, one.ended
-        parts.append('(principal = ? AND "at" >= ? AND "at" <= ?)')
-        values += [one.principal, began, ended]
+    Of busy principals near-duplicates come first, and not all that they sent.
+    """
     names = ", ".join(f'"{name}"' for name in _COLUMNS)
-    text = (
-        f"SELECT {names} FROM (SELECT {names}, row_number() OVER "
-        '(PARTITION BY principal ORDER BY "at", writer, sequence) AS place '
-        f"FROM events WHERE {window.where} AND kind = 'inference' AND ({' OR '.join(parts)})) "
-        f'WHERE place <= {OF_ONE} ORDER BY "at", writer, sequence'
-    )
-    return [dict(zip(_COLUMNS, one, strict=True)) for one in _ask(query, text, values)]
-
-
-def sample(query: EventQuery, window: Window, inputs: int) -> list[Row]:
-    """Return events spread over the window, without repeats."""
     every = max(1, inputs // SAMPLE)
-    names = ", ".join(f'"{name}"' for name in _COLUMNS)
+    theirs = [one.principal for one in people]
+    loud = [one.principal for one in people if max(one.steps, one.own) >= FEW]
+    chosen = f"(sequence % {every} = 0 AND coalesce(delta, 1) > 0)"
     text = (
-        f"SELECT {names} FROM events WHERE {window.where} AND kind = 'inference' "
-        f"AND sequence % {every} = 0 AND coalesce(delta, 1) > 0 "
-        f'ORDER BY "at" LIMIT {4 * SAMPLE}'
+        f"SELECT {names}, drawn, mine, total, place FROM (SELECT {names}, {chosen} AS drawn, "
+        f"principal IN ({marks(theirs)}) AS mine, "
+        "count(*) OVER (PARTITION BY principal) AS total, row_number() OVER (PARTITION BY "
+        f'principal ORDER BY CASE WHEN {STEP} THEN 0 ELSE 1 END, "at", writer, sequence) AS place '
+        f"FROM events WHERE {window.where} AND kind = 'inference' "
+        f"AND ({chosen} OR principal IN ({marks(theirs)}))) WHERE drawn OR "
+        f"place <= {OF_QUIET} OR (place <= {OF_ONE} AND principal IN ({marks(loud)})) "
+        'ORDER BY "at", writer, sequence'
     )
-    found = _ask(query, text, window.values)
-    return [dict(zip(_COLUMNS, one, strict=True)) for one in found]
+    found = ask(query, text, [*theirs, *window.values, *theirs, *loud])
+    columns = (*_COLUMNS, "drawn", "mine", "total", "place")
+    rows: list[Row] = [dict(zip(columns, one, strict=True)) for one in found]
+    most = dict.fromkeys(loud, OF_ONE)
+    mine = [r for r in rows if r["mine"] and r["place"] <= most.get(r["principal"], OF_QUIET)]
+    return mine, [row for row in rows if row["drawn"]]
 
 
 def pointed(query: EventQuery, ids: Sequence[str]) -> list[tuple[int, str, str]]:
     """Return (at, principal, model) of events by their ids."""
     if not ids:
         return []
-    marks = ", ".join("?" * len(ids[:SHOWN]))
-    text = f'SELECT "at", principal, model FROM events WHERE id IN ({marks})'
-    return [(int(at), str(who), str(m)) for at, who, m in _ask(query, text, list(ids[:SHOWN]))]
+    some = list(ids[:SHOWN])
+    text = f'SELECT "at", principal, model FROM events WHERE id IN ({marks(some)})'
+    return [(int(at), str(who), str(m)) for at, who, m in ask(query, text, some)]
 
 
-def _per_principal(window: Window, known: dict[str, Usual]) -> tuple[str, list[Any]]:
-    """Return a query for each principal's figures, in deviations of the model's usual inputs."""
-    most = sorted(known.values(), key=lambda one: -one.inputs)[:50]
-    z = {name: _in_deviations(name, most) for name in ("norm", "margin", "delta")}
-    norm, margin, delta = (text for text, _ in z.values())
-    counts = (
-        f"avg({norm}) AS z_norm",
-        f"avg({margin}) AS z_margin",
-        f"avg({delta}) AS z_delta",
-        f"var_pop({norm}) AS v_norm",
-        "sum(CASE WHEN kind = 'inference' THEN 1 ELSE 0 END) AS asked",
-        f"sum(CASE WHEN {STEP} THEN 1 ELSE 0 END) AS steps",
-        f"sum(CASE WHEN near_same AND delta > 0 AND {delta} < -0.3 THEN 1 ELSE 0 END) AS own",
-        f"sum(CASE WHEN {STEP} AND flipped THEN 1 ELSE 0 END) AS flips",
-        "sum(CASE WHEN broken > 0 THEN 1 ELSE 0 END) AS broken",
-        "sum(CASE WHEN kind = 'bypassed' THEN 1 ELSE 0 END) AS unread",
-        'min("at") AS began',
-        'max("at") AS ended',
-    )
-    text = (
-        f"SELECT principal, {', '.join(counts)} FROM events WHERE {window.where} "
-        "AND kind IN ('inference', 'bypassed') AND principal <> '' GROUP BY principal"
-    )
-    given = [*z["norm"][1], *z["margin"][1], *z["delta"][1], *z["norm"][1], *z["delta"][1]]
-    return text, [*given, *window.values]
+def marks(values: Sequence[Any]) -> str:
+    """Return a question mark for each value; NULL where there is none, which nothing equals."""
+    return ", ".join("?" * len(values)) or "NULL"
 
 
-def _in_deviations(name: str, known: Sequence[Usual]) -> tuple[str, list[str]]:
-    """Return the SQL of a measure's distance from its model's usual, in deviations."""
-    pairs = [(one.model, getattr(one, name)) for one in known]
-    useful = [(model, mean, sd) for model, (mean, sd) in pairs if sd > 0]
-    cases = "".join(f" WHEN ? THEN ({name} - {mean!r}) / {sd!r}" for _, mean, sd in useful)
-    text = f"(CASE model{cases} ELSE NULL END)" if cases else "CAST(NULL AS FLOAT)"
-    return text, [model for model, _, _ in useful]
+def _moments(rows: Sequence[tuple[Any, ...]], at: int) -> tuple[float, float]:
+    """Return mean and deviation from counts, sums and sums of squares."""
+    n = sum(int(one[at] or 0) for one in rows)
+    total = sum(float(one[at + 1] or 0) for one in rows)
+    squares = sum(float(one[at + 2] or 0) for one in rows)
+    mean = total / max(1, n)
+    return mean, math.sqrt(max(0.0, squares / max(1, n) - mean * mean))
 
 
-def _pair(one: Sequence[Any], at: int) -> tuple[float, float]:
-    return float(one[at] or 0.0), float(one[at + 1] or 0.0)
-
-
-def _ask(query: EventQuery, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+def ask(query: EventQuery, text: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Return the rows of an answer."""
     return query.sql(text, values)[1]

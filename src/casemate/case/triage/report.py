@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from casemate.case.triage import conclusion, population, questions, words
+from casemate.case.triage import callers, conclusion, population, questions, words
 from casemate.case.triage.conclusion import Facts
 from casemate.case.triage.grouping import sessions
 from casemate.case.triage.sessions import is_linked
@@ -56,15 +56,11 @@ def triage(
     asked = focus or Focus()
     pointed = questions.pointed(query, asked.events)
     window = _window(detections, asked, [at for at, _, _ in pointed])
-    there = questions.extent(query, window)
-    if not there.events:
-        return words.empty(window, there)
-    window = window._replace(
-        since=max(window.since, there.began), until=min(window.until, there.ended + 1)
-    )
-    points = questions.timeline(query, window)
-    known = questions.usual(query, window)
-    linked = questions.shared(query, window)
+    window, events, left_out = questions.bounds(query, window)
+    if not events:
+        return words.empty(window, left_out)
+    there, points, known = questions.survey(query, window, left_out)
+    linked = callers.shared(query, window)
     named = dict.fromkeys(
         [
             *asked.principals,
@@ -73,9 +69,8 @@ def triage(
         ]
     )
     also = dict.fromkeys([*named, *(who for _, _, who, _ in linked)])
-    people, _, busy = questions.callers(query, window, known, list(also)[:NAMED])
-    rows = questions.events_of(query, window, people)
-    sample = questions.sample(query, window, there.inputs)
+    people, busy = callers.callers(query, window, known, list(also)[:NAMED])
+    rows, sample = questions.events(query, window, people, there.inputs)
     found = sessions(people, rows, sample, linked, busy, there.inputs)
     suspicious = {who for one in found for who in one.session.principals if one.strong}
     return conclusion.conclude(

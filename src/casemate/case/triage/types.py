@@ -146,7 +146,7 @@ def weigh(session: Session, usual: Usual, busy: int, norms: tuple[float, float])
         halved = f", after {search.run} steps each half as long as the last"
         halved *= search.run >= HALVED
         say(
-            EVASION, border if felt else min(CLIENT_WEIGHT, border),
+            EVASION, border if felt else min(CLIENT_WEIGHT - 1, border),
             f"the label turned on {turned:.0%} of {session.steps} near-duplicates: they feel along "
             f"the border between two labels{halved}",
         )  # fmt: skip

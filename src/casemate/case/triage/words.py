@@ -76,9 +76,9 @@ CALM_STEPS = (
 )
 
 
-def empty(window: Window, there: Extent) -> Triage:
+def empty(window: Window, left_out: int) -> Triage:
     """Return the report of a window in which nothing is on record."""
-    marked = f"; {there.marked:,} events of red-team runs are left out" if there.marked else ""
+    marked = f"; {left_out:,} events of red-team runs are left out" if left_out else ""
     return Triage(
         assessment="cannot-tell",
         confidence=Confidence.TENTATIVE,
