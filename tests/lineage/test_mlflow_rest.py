@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from casemate.errors import TargetError, UsageError
+from casemate.lineage import mlflow_rest
 from casemate.lineage.mlflow import read
 
 RUN = "c" * 32
@@ -80,6 +81,29 @@ def test_pages_that_go_round_end():
         lineage = read(url, environ={})
     assert len(asked) < 10
     assert any("circle" in note for note in lineage.notes)
+
+
+def test_empty_pages_with_ever_new_tokens_end():
+    def runs(query, body):
+        page = int(body.get("page_token", "0"))
+        return {"runs": [run(1)] if page == 0 else [], "next_page_token": str(page + 1)}
+
+    with server({**EXPERIMENTS, "runs/search": runs}) as (url, asked):
+        lineage = read(url, environ={})
+    assert len(asked) < 10
+    assert any("empty page" in note for note in lineage.notes)
+
+
+def test_pages_are_counted(monkeypatch):
+    def runs(query, body):
+        page = int(body.get("page_token", "0"))
+        return {"runs": [run(page)], "next_page_token": str(page + 1)}
+
+    monkeypatch.setattr(mlflow_rest, "PAGES", 3)
+    with server({**EXPERIMENTS, "runs/search": runs}) as (url, _):
+        lineage = read(url, environ={})
+    assert sum(node.kind == "run" for node in lineage.nodes) == 3
+    assert any("first 3 pages" in note for note in lineage.notes)
 
 
 def test_no_more_is_read_than_asked_for():
@@ -177,5 +201,19 @@ def test_a_folder_that_never_ends_is_left():
         "mlflow-artifacts/artifacts": listing,
     }
     with server(answers) as (url, asked):
-        read(url, environ={})
+        lineage = read(url, environ={})
     assert len(asked) < 20
+    assert any("deep" in note for note in lineage.notes)
+
+
+def test_folders_are_counted():
+    listing = {"files": [{"path": f"d{number}", "is_dir": True} for number in range(40)]}
+    answers = {
+        **EXPERIMENTS,
+        "runs/search": {"runs": [run(1, artifact_uri="mlflow-artifacts:/1/r/artifacts")]},
+        "mlflow-artifacts/artifacts": listing,
+    }
+    with server(answers) as (url, asked):
+        lineage = read(url, environ={})
+    assert len(asked) < mlflow_rest.FOLDERS + 10
+    assert any("folders" in note for note in lineage.notes)

@@ -31,9 +31,13 @@ API = "/api/2.0/mlflow"
 PAGE = 1000
 LOGGED_PAGE = 50
 """Servers refuse larger pages of logged models."""
+PAGES = 10_000
+"""Pages of one list; a server that has more to tell has lost count."""
 DEPTH = 6
 ENTRIES = 2_000
 """Files of one run or model; a run with more is a data set of its own."""
+FOLDERS = 500
+"""Folders of one run or model that are asked for: each is a question to the server."""
 FILE = 256 << 20
 """Bytes of one file that are fetched to know its digest."""
 
@@ -93,8 +97,9 @@ def files(service: Service, uri: str, *, hashed: bool) -> tuple[list[Seen], str]
     """Return the files below an `mlflow-artifacts:` URI and, where some are missing, why."""
     root = uri.removeprefix("mlflow-artifacts:").lstrip("/")
     found: list[Seen] = []
+    cut: list[str] = []
     try:
-        for path, size in _walk(service, root, "", 0):
+        for path, size in _walk(service, root, cut):
             if len(found) >= ENTRIES:
                 return found, f"{uri} holds more than {ENTRIES:,} files"
             digest = None
@@ -103,22 +108,42 @@ def files(service: Service, uri: str, *, hashed: bool) -> tuple[list[Seen], str]
             found.append(Seen(path, digest, size))
     except TargetError as error:
         return found, f"the files of {uri} cannot be listed: {error}"
-    return found, ""
+    return found, f"not all files of {uri} were listed: {'; '.join(cut)}" if cut else ""
 
 
-def _walk(service: Service, root: str, below: str, depth: int) -> Iterator[tuple[str, int | None]]:
-    where = f"{root}/{below}".rstrip("/")
-    said = service.get("/api/2.0/mlflow-artifacts/artifacts", path=where)
-    for each in _list(said.get("files")):
-        name = text(each.get("path")).rpartition("/")[2]
-        if not name or name in (".", ".."):
-            continue
-        path = f"{below}/{name}".lstrip("/")
-        if each.get("is_dir") is True:
-            if depth < DEPTH:
-                yield from _walk(service, root, path, depth + 1)
-        else:
-            yield path, number(each.get("file_size"))
+def _walk(service: Service, root: str, cut: list[str]) -> Iterator[tuple[str, int | None]]:
+    """Yield path and bytes of each file, no more than DEPTH deep and in FOLDERS folders.
+
+    Args:
+        service: The server.
+        root: Where it begins.
+        cut: What is left out is said here.
+    """
+    waiting = [("", 0)]
+    asked, deeper = 0, False
+    while waiting:
+        below, depth = waiting.pop()
+        if asked >= FOLDERS:
+            cut.append(f"there are more than {FOLDERS:,} folders")
+            break
+        asked += 1
+        where = f"{root}/{below}".rstrip("/")
+        said = service.get("/api/2.0/mlflow-artifacts/artifacts", path=where)
+        folders = []
+        for each in _list(said.get("files")):
+            name = text(each.get("path")).rpartition("/")[2]
+            if not name or name in (".", ".."):
+                continue
+            path = f"{below}/{name}".lstrip("/")
+            if each.get("is_dir") is not True:
+                yield path, number(each.get("file_size"))
+            elif depth < DEPTH:
+                folders.append((path, depth + 1))
+            else:
+                deeper = True
+        waiting += reversed(folders)
+    if deeper:
+        cut.append(f"there are folders more than {DEPTH} deep")
 
 
 def _digest(service: Service, path: str) -> str | None:
@@ -142,24 +167,29 @@ def _pages(
     page: int = PAGE,
     **asked: Any,
 ) -> Iterator[dict[str, Any]]:
-    token, count, seen = "", 0, set()
-    while True:
+    token, count, seen, name = "", 0, set(), what.partition("/")[0]
+    for _ in range(PAGES):
         body = {**asked, "max_results": page, **({"page_token": token} if token else {})}
         path = f"{API}/{what}"
         said = service.get(path, **body) if method == "GET" else service.send(method, path, body)
-        for each in _list(said.get(key)):
+        found = _list(said.get(key))
+        for each in found:
             if count >= most:
-                notes.append(f"only the first {most:,} of {what.partition('/')[0]} were read")
+                notes.append(f"only the first {most:,} of {name} were read")
                 return
             count += 1
             yield each
         token = text(said.get("next_page_token"))
         if not token:
             return
+        if not found:
+            notes.append(f"{name}: the server sent an empty page and says there are more")
+            return
         if token in seen:
-            notes.append(f"{what.partition('/')[0]}: the server's pages go round in a circle")
+            notes.append(f"{name}: the server's pages go round in a circle")
             return
         seen.add(token)
+    notes.append(f"only the first {PAGES:,} pages of {name} were read")
 
 
 def _run(said: dict[str, Any]) -> Run:
