@@ -133,3 +133,17 @@ def test_the_clock_begins_when_it_was_detected_or_when_somebody_says(scene, work
     assert opened(scene, workspace, aware=told).aware == told
     late = opened(scene, workspace, aware=datetime.now(UTC) + timedelta(days=1))
     assert late.aware <= late.opened
+
+
+def test_a_damaged_record_is_a_case_all_the_same(scene, workspace):
+    for path in (scene.root / ".casemate" / "telemetry" / "journal").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"\xff" * 64)
+    (scene.root / ".casemate" / "telemetry" / "log").mkdir(exist_ok=True)
+    (scene.root / ".casemate" / "telemetry" / "log" / "leaves.jsonl").write_bytes(b"{nonsense\n")
+    case = opened(scene, workspace)
+    assert case.triage.assessment == "cannot-tell"
+    assert case.id.endswith("-0002")
+    kinds = [(one.kind, one.outcome) for one in CaseBook(workspace).log(case.id).actions]
+    assert ("triaged", "failed") in kinds
+    assert ("frozen", "failed") in kinds

@@ -98,8 +98,8 @@ def test_a_guard_that_only_observes_is_named(scene, workspace):
 
 
 def test_evidence_comes_first_unless_it_is_an_emergency(scene, workspace):
-    with workspace.writing() as database:
-        database.execute("DELETE FROM actions WHERE number >= 1")
+    with workspace.writing() as database:  # a case that could not be frozen
+        database.execute("UPDATE actions SET body = replace(body, '\"frozen\"', '\"noted\"')")
     with pytest.raises(UsageError, match="not frozen"):
         containing.contain(scene.loaded, workspace, "latest", "block", by="ana", wait=0)
     assert OrderBook(workspace).active(datetime.now(UTC)) == ()
@@ -127,6 +127,9 @@ def test_of_two_who_contain_at_once_one_does(scene, workspace):
         ({"action": "explode"}, "no containment"),
         ({"action": "block", "for_": "soon"}, "length of time"),
         ({"action": "block", "by": " "}, "name"),
+        ({"action": "block", "for_": "99999999d"}, "too long"),
+        ({"action": "throttle", "settings": {"per_minute": "x"}}, "per_minute"),
+        ({"action": "throttle", "settings": {"nosuch": 1}}, "no setting"),
     ],
 )
 def test_what_cannot_be_is_refused(scene, workspace, given, says):
@@ -147,3 +150,30 @@ def test_the_last_good_version_needs_a_place(scene, workspace):
     )  # fmt: skip
     assert {one.action for one in seen.orders} == {"route"}
     assert seen.orders[0].scope.model
+
+
+def test_an_order_that_cannot_be_kept_leaves_the_case_as_it_was(scene, workspace, monkeypatch):
+    before = CaseBook(workspace).get("latest")
+
+    def refuse(*_):
+        raise UsageError("there is another order")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(containing, "insert", refuse)
+        with pytest.raises(UsageError, match="another order"):
+            containing.contain(scene.loaded, workspace, "latest", "block", by="ana", wait=0)
+    assert CaseBook(workspace).get("latest") == before
+
+
+def test_a_case_closed_meanwhile_is_not_contained(scene, workspace, monkeypatch):
+    real = containing.preview
+
+    def closed_meanwhile(*given, **more):
+        seen = real(*given, **more)
+        cases.close(workspace, "latest", "it was us", by="bo")
+        return seen
+
+    monkeypatch.setattr(containing, "preview", closed_meanwhile)
+    with pytest.raises(UsageError, match="in the meantime by bo"):
+        containing.contain(scene.loaded, workspace, "latest", "block", by="ana", wait=0)
+    assert OrderBook(workspace).active(datetime.now(UTC)) == ()

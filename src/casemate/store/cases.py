@@ -88,8 +88,11 @@ class CaseBook:
         return [one for (body,) in rows if isinstance(one := decode(body), Incident)]
 
     def log(self, case: str) -> Log:
-        """Return the custody log of a case, checked line by line."""
+        """Return the custody log of a case, checked line by line and for a missing end."""
         with self._workspace.reading() as database:
+            told = database.execute(
+                "SELECT lines, head FROM cases WHERE id = ?", (case,)
+            ).fetchone()
             rows = database.execute(
                 "SELECT number, digest, body FROM actions WHERE case_id = ? ORDER BY number",
                 (case,),
@@ -115,6 +118,12 @@ class CaseBook:
                 faults.append(f"line {number} does not follow the line before it")
             previous = str(digest)
             actions.append(one)
+        if told is not None and (len(rows), previous or "") != (told[0], told[1]):
+            missing = told[0] - len(rows)
+            faults.append(
+                f"the last {missing} lines are missing" if missing > 0
+                else "it does not end as the case says it does"
+            )  # fmt: skip
         return Log(tuple(actions), tuple(faults))
 
     def lines(self, case: str) -> list[bytes]:
@@ -132,6 +141,7 @@ class CaseBook:
         change: Callable[[Incident], Incident] = lambda one: one,
         *,
         version: int | None = None,
+        also: Callable[[sqlite3.Connection], None] = lambda _: None,
     ) -> Incident:
         """Put an action on a case's log and change the case with it, both or neither.
 
@@ -140,6 +150,7 @@ class CaseBook:
             action: `case`, `number` and `previous` are set here.
             change: From the case as it is now to as it shall be; called under the write lock.
             version: Of the case the author looked at; None when it does not matter.
+            also: What else is written in the same transaction, such as orders.
 
         Raises:
             UsageError: There is no such case, or it has been changed since `version`; the attempt
@@ -161,6 +172,7 @@ class CaseBook:
                     "UPDATE cases SET state = ?, version = ?, body = ? WHERE id = ?",
                     (incident.state, incident.version, encode(incident), case),
                 )
+                also(database)
             kept = _append(database, msgspec.structs.replace(action, case=case))
         if late:
             other = next(
@@ -195,6 +207,9 @@ def _append(database: sqlite3.Connection, action: Action) -> Action:
     database.execute(
         "INSERT INTO actions (case_id, number, digest, body) VALUES (?, ?, ?, ?)",
         (kept.case, number, _digest(body), body),
+    )
+    database.execute(
+        "UPDATE cases SET lines = lines + 1, head = ? WHERE id = ?", (_digest(body), kept.case)
     )
     return kept
 

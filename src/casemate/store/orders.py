@@ -16,6 +16,7 @@ from casemate.records.make import make, new_id
 from casemate.records.order import Order
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
 
     from casemate.store.workspace import Workspace
@@ -41,18 +42,8 @@ class OrderBook:
                 or carries the id of a different order.
             StoreError: The workspace cannot be written.
         """
-        _check(order)
-        body = encode(order)
         with self._workspace.writing() as database:
-            row = database.execute("SELECT body FROM orders WHERE id = ?", (order.id,)).fetchone()
-            if row is None:
-                database.execute(
-                    "INSERT INTO orders (id, expires, undoes, body) VALUES (?, ?, ?, ?)",
-                    (order.id, _micros(order.expires), order.undoes, body),
-                )
-        if row is not None and bytes(row[0]) != body:
-            raise UsageError(f"there is another order '{order.id}'", hint="orders never change")
-        return row is None
+            return insert(database, order)
 
     def active(self, now: datetime) -> tuple[Order, ...]:
         """Return the orders that hold at `now`, oldest first: not expired, and not undone.
@@ -70,6 +61,15 @@ class OrderBook:
 
     def undo(self, which: str, *, author: str, reason: str, now: datetime) -> Order:
         """End an order at once and return the order that does it, to be sent to other guards.
+
+        Arguments and errors as for `ending`.
+        """
+        undo = self.ending(which, author=author, reason=reason, now=now)
+        self.add(undo)
+        return undo
+
+    def ending(self, which: str, *, author: str, reason: str, now: datetime) -> Order:
+        """Return the order that ends another, not yet kept.
 
         Args:
             which: Its id, or the start of one.
@@ -90,7 +90,7 @@ class OrderBook:
             )
             raise UsageError(f"{problem} '{which}'", hint=f"in force: {known}")
         (ended,) = found
-        undo = make(
+        return make(
             Order,
             id=new_id("ord"),
             at=now,
@@ -102,8 +102,6 @@ class OrderBook:
             reason=reason,
             undoes=ended.id,
         )
-        self.add(undo)
-        return undo
 
     def history(self, after: int = 0) -> list[tuple[int, Order]]:
         """Return every order ever kept with its number in the book, those beyond `after`."""
@@ -112,6 +110,21 @@ class OrderBook:
                 "SELECT number, body FROM orders WHERE number > ? ORDER BY number", (after,)
             ).fetchall()
         return [(int(number), order) for number, body in rows for order in _orders([(body,)])]
+
+
+def insert(database: sqlite3.Connection, order: Order) -> bool:
+    """Keep an order within a transaction that somebody else began; as `OrderBook.add`."""
+    _check(order)
+    body = encode(order)
+    row = database.execute("SELECT body FROM orders WHERE id = ?", (order.id,)).fetchone()
+    if row is None:
+        database.execute(
+            "INSERT INTO orders (id, expires, undoes, body) VALUES (?, ?, ?, ?)",
+            (order.id, _micros(order.expires), order.undoes, body),
+        )
+    elif bytes(row[0]) != body:
+        raise UsageError(f"there is another order '{order.id}'", hint="orders never change")
+    return row is None
 
 
 def _orders(rows: Iterable[tuple[bytes]]) -> tuple[Order, ...]:

@@ -118,4 +118,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
             blob TEXT NOT NULL
         )""",
     ),
+    (
+        "ALTER TABLE cases ADD COLUMN lines INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE cases ADD COLUMN head TEXT NOT NULL DEFAULT ''",
+    ),
 )

@@ -6,6 +6,7 @@ once, and the log says who came second.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import msgspec
 from casemate.case import evidence
 from casemate.catalog import loader
 from casemate.catalog.entries import Deadline, ThreatKind
-from casemate.errors import UsageError
+from casemate.errors import StoreError, UsageError
 from casemate.records.incident import Incident
 from casemate.records.make import make
 from casemate.records.severity import Severity
@@ -112,9 +113,10 @@ def open_case(
     if threat is not None:
         loader.entry("threats", threat, ThreatKind)
     named = sources.find(workspace, wanted)
-    query = collecting.query_at(place or collecting.telemetry_of(workspace, loaded))
-    if query is not None:
-        sources.refuse_unknown(query, named.events)
+    with contextlib.suppress(StoreError):  # what cannot be read now is said by the triage
+        query = collecting.query_at(place or collecting.telemetry_of(workspace, loaded))
+        if query is not None:
+            sources.refuse_unknown(query, named.events)
     now = datetime.now(UTC)
     first = min((one.made for one in named.detections), default=None)
     learned = aware or (custody.moment(first) if first is not None else now)
@@ -212,11 +214,12 @@ def assign(
     """
     book = CaseBook(workspace)
     whom = custody.named(owner)
+    found = book.get(case)
     return book.change(
-        book.get(case).id,
+        found.id,
         custody.action(by, "assigned", f"given to {whom}", details={"owner": whom}),
         lambda one: msgspec.structs.replace(one, owner=whom),
-        version=version,
+        version=found.version if version is None else version,
     )
 
 
@@ -280,7 +283,7 @@ def close(
         seen.incident.id,
         custody.action(by, "closed", text, details={"orders": len(held), "steps": len(left)}),
         lambda one: msgspec.structs.replace(one, state="closed", closed=now, closing=why.strip()),
-        version=version,
+        version=seen.incident.version if version is None else version,
     )
 
 
@@ -298,6 +301,7 @@ def reopen(workspace: Workspace, case: str, why: str, *, by: str) -> Incident:
         found.id,
         custody.action(by, "reopened", why.strip() or "reopened"),
         lambda one: msgspec.structs.replace(one, state="open", closed=None, closing=None),
+        version=found.version,
     )
 
 

@@ -6,6 +6,7 @@ undone. Evidence is frozen before; where it could not be, only an emergency goes
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -18,10 +19,11 @@ from casemate.records.make import make, new_id
 from casemate.records.order import Order, Scope
 from casemate.store.cases import CaseBook
 from casemate.store.guards import GuardBook
-from casemate.store.orders import OrderBook
+from casemate.store.orders import OrderBook, insert
 from casemate.workflows import collecting, custody
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Mapping, Sequence
 
     from casemate.records.incident import Incident
@@ -147,6 +149,7 @@ def preview(
             )
             for scope in _scopes(found, reach, principals, warnings)
         ]
+        _refuse_misunderstood(orders)
     guards = tuple(GuardBook(workspace).alive(time.time_ns() // 1000))
     warnings += _doubts(guards, orders, loaded)
     if orders and not any(one.mode == "enforce" for one in guards):
@@ -197,12 +200,12 @@ def contain(
     Raises:
         UsageError: As `preview`; or evidence is not frozen and this is no emergency.
     """
-    seen = preview(
-        loaded, workspace, case, action, by=by, for_=for_, reach=reach, principals=principals,
-        settings=settings, approver=approver,
-    )  # fmt: skip
     cases = CaseBook(workspace)
     found = cases.get(case)
+    seen = preview(
+        loaded, workspace, found.id, action, by=by, for_=for_, reach=reach,
+        principals=principals, settings=settings, approver=approver,
+    )  # fmt: skip
     frozen = any(
         one.kind == "frozen" and one.outcome == "done" for one in cases.log(found.id).actions
     )
@@ -215,7 +218,7 @@ def contain(
     words = f"{action} for {for_}: {_whom(seen.orders)}" if ids else f"{action}: by hand"
     if emergency and not frozen:
         words += "; as an emergency, before the evidence was frozen"
-    # First the case, which one of two responders wins; then the orders, which nobody gave before.
+    # Of two responders at once one wins; the case, its log and the orders are changed as one.
     made = cases.change(
         found.id,
         custody.action(
@@ -225,11 +228,9 @@ def contain(
         lambda one: msgspec.structs.replace(
             one, state="contained" if ids else one.state, orders=(*one.orders, *ids)
         ),
-        version=version,
+        version=found.version if version is None else version,
+        also=lambda database: _put(database, seen.orders),
     )  # fmt: skip
-    book = OrderBook(workspace)
-    for order in seen.orders:
-        book.add(order)
     _send(loaded, workspace, seen.orders)
     obeyed, waiting = _watch(workspace, ids, wait, progress)
     return Contained(made, seen, obeyed, waiting)
@@ -276,9 +277,10 @@ def undo(
     if not why.strip():
         raise UsageError("a containment is undone with a reason", hint='--why "..."')
     given = tuple(
-        book.undo(one.id, author=custody.named(by), reason=why, now=now) for one in active
+        book.ending(one.id, author=custody.named(by), reason=why, now=now) for one in active
     )
-    left = [one for one in book.active(datetime.now(UTC)) if one.id in found.orders]
+    ended = {one.id for one in active}
+    left = [one for one in book.active(now) if one.id in found.orders and one.id not in ended]
     made = cases.change(
         found.id,
         custody.action(
@@ -288,11 +290,30 @@ def undo(
         lambda one: msgspec.structs.replace(
             one, state="open" if not left and one.state == "contained" else one.state
         ),
+        also=lambda database: _put(database, given),
     )  # fmt: skip
     _send(loaded, workspace, given)
     obeyed, waiting = _watch(workspace, (), wait, None, without=tuple(one.id for one in active))
     seen = Preview(given, (), None, tuple(GuardBook(workspace).alive(_now())), ())
     return Contained(made, seen, obeyed, waiting)
+
+
+def _put(database: sqlite3.Connection, orders: Sequence[Order]) -> None:
+    for one in orders:
+        insert(database, one)
+
+
+def _refuse_misunderstood(orders: Sequence[Order]) -> None:
+    """Raise when no guard would understand an order."""
+    from casemate.guard.keys import Keys
+    from casemate.guard.orders import Orders
+
+    reader = Orders((), Keys(os.urandom(32)))  # which key it is does not matter here
+    reader.obey(orders)
+    for why in reader.misunderstood.values():
+        raise UsageError(
+            why, hint="casemate case contain --help; --set NAME=VALUE, --approver NAME"
+        )
 
 
 def _scopes(
@@ -418,8 +439,6 @@ def _send(loaded: Loaded, workspace: Workspace, orders: Sequence[Order]) -> None
     """Send orders over the stream to guards of other machines, where there is one."""
     if loaded.config.guard.stream is None or not orders:
         return
-    import os
-
     from casemate.guard import keys
     from casemate.store.keys import key_folder
     from casemate.store.streams.opening import open_stream

@@ -63,7 +63,18 @@ def triage(
     named = sources.find(workspace, case.sources)
     if progress is not None:
         progress("triage: events", 0, 1)
-    found = _triage(loaded, workspace, case, named, since, until, model)
+    failed = ""
+    try:
+        found = _triage(loaded, workspace, case, named, since, until, model)
+    except CasemateError as error:
+        failed = str(error)
+        found = make(
+            Triage,
+            assessment="cannot-tell",
+            confidence=Confidence.CERTAIN,
+            reasons=(f"the events on record could not be read: {failed}",),
+            next_steps=("casemate verify says what is wrong with the record",),
+        )
     threat = case.threat
     if threat is None and found.assessment in ("attack", "probe"):
         threat = next((one.threat for one in found.guesses if _is_threat(one.threat)), None)
@@ -89,7 +100,7 @@ def triage(
     return CaseBook(workspace).change(
         case.id,
         custody.action(
-            by, "triaged", words, records=found.events,
+            by, "triaged", words, records=found.events, outcome="failed" if failed else "done",
             details={"looked_at": found.looked_at, "queries": found.queries},
         ),
         change,
