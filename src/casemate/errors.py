@@ -2,6 +2,7 @@
 
     CasemateError            .hint: what to do next, one line
     ├── UsageError           the caller asked for something that cannot be     -> exit 2
+    │   └── Conflict         somebody else came first; look again, then decide
     ├── MissingExtra         an optional dependency is not installed           -> exit 2
     ├── CatalogError         an entry is wrong; carries file and key           -> exit 2
     ├── FormatError          bytes are not what they claim                     -> a Finding in scan
@@ -28,6 +29,10 @@ class CasemateError(Exception):
 
 class UsageError(CasemateError):
     """The caller asked for something that cannot be."""
+
+
+class Conflict(UsageError):
+    """Somebody else came first; look again, then decide."""
 
 
 class MissingExtra(CasemateError):

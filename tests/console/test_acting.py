@@ -1,10 +1,12 @@
 """What a responder does from the pages is done by the workflows and said in words."""
 
+import threading
+
 import pytest
 
 from casemate.console import acting
 from casemate.console.acting import ACTS, fact, status_of
-from casemate.errors import StoreError, UsageError
+from casemate.errors import Conflict, StoreError, UsageError
 from casemate.store.cases import CaseBook
 from casemate.store.orders import OrderBook
 from casemate.workflows import playbooks
@@ -94,6 +96,48 @@ def test_the_weakness_is_tracked(act):
     assert any(one["weaknesses"] for one in found)
 
 
+def test_nobody_is_handed_the_bundle_of_another(act, monkeypatch):
+    from casemate.workflows import bundling
+
+    go, packed = threading.Event(), []
+
+    def slow(*_, redact, by, **__):
+        go.wait(30)
+        packed.append((by, redact))
+        raise UsageError("no more")
+
+    monkeypatch.setattr(acting, "_WAIT", 0.0)
+    monkeypatch.setattr(bundling, "bundle", slow)
+    act("/cases/CASE/bundle")
+    found = act("/cases/CASE/bundle", 409, redact="principals")
+    assert "under way already" in found.text
+    act("/cases/CASE/bundle")
+    go.set()
+    monkeypatch.setattr(acting, "_WAIT", 30.0)
+    while act.asking.built.desk.jobs.running(f"bundle {act.night.case}"):
+        pass
+    act("/cases/CASE/bundle", 400, redact="principals")
+    assert packed == [("olga", []), ("olga", ["principals"])]
+
+
+def test_an_answer_sent_while_a_check_runs_is_not_lost_in_silence(act, monkeypatch):
+    go, began, took = threading.Event(), threading.Event(), []
+
+    def slow(*_, answer, **__):
+        took.append(answer)
+        began.set()
+        go.wait(30)
+        raise UsageError("no more")
+
+    monkeypatch.setattr(acting, "_WAIT", 0.0)
+    monkeypatch.setattr(playbooks, "playbook", slow)
+    act("/cases/CASE/step", step="1")
+    act("/cases/CASE/step", 409, step="1", words="it was eve", **{"as": "answer"})
+    assert began.wait(30)
+    go.set()
+    assert took == [None]
+
+
 def test_what_is_left_out_is_asked_for(act):
     for path in ("/cases/CASE/close", "/cases/CASE/note", "/cases/CASE/contain", "/open-case"):
         assert 'role="alert"' in act(path, 400).text
@@ -134,6 +178,7 @@ def test_answers_are_taken_for_what_they_say(text, value):
 def test_errors_have_the_status_programs_expect():
     assert status_of(UsageError("there is no case 'x'")) == 404
     assert status_of(UsageError("case-2026-0001 was changed in the meantime by bob")) == 409
+    assert status_of(Conflict("that is under way")) == 409
     assert status_of(UsageError("what?")) == 400
     assert status_of(StoreError("the disk is full")) == 503
     assert all(path.startswith("/") for path in ACTS)

@@ -6,7 +6,7 @@ import pytest
 
 from casemate.console import jobs
 from casemate.console.jobs import Jobs
-from casemate.errors import CasemateError, UsageError
+from casemate.errors import CasemateError, Conflict, UsageError
 
 
 def test_quick_work_is_waited_for():
@@ -33,6 +33,17 @@ def test_slow_work_goes_on_and_is_not_begun_twice():
     assert made.start("a", work, wait=30).result == "done"
     assert began == [1]
     assert made.told > told
+
+
+def test_who_asks_for_something_else_is_told_and_not_handed_it():
+    made, go = Jobs(), threading.Event()
+    assert made.start("a", lambda: go.wait(30) and "whole", wait=0, asked=("ann",)) is None
+    for asked in ((), ("bob",), ("ann", "principals")):
+        with pytest.raises(Conflict, match="under way"):
+            made.start("a", lambda: "redacted", wait=0, asked=asked)
+    go.set()
+    assert made.start("a", lambda: "whole", wait=30, asked=("ann",)).result == "whole"
+    assert made.start("a", lambda: "redacted", wait=30, asked=("bob",)).result == "redacted"
 
 
 def test_what_fails_says_why():

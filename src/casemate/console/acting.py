@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from casemate.errors import CasemateError, UsageError
+from casemate.errors import CasemateError, Conflict, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,6 +54,7 @@ def open_case(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
         f"open {source}",
         lambda: cases.open_case(desk.loaded, desk.workspace, [source], by=person.name),
         wait=_WAIT,
+        asked=(person.name,),
     )
     if done is None:
         words = "The case is being opened: the evidence is frozen first, then it is triaged."
@@ -162,6 +163,7 @@ def collect(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
         f"collect {case.id}",
         lambda: collecting.collect(desk.loaded, desk.workspace, case, by=person.name),
         wait=_WAIT,
+        asked=(person.name,),
     )
     if done is not None and done.error is not None:
         raise done.error
@@ -185,7 +187,10 @@ def step(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
             answer=words if as_ == "answer" else None, skip=words if as_ == "skip" else None,
         )  # fmt: skip
 
-    done = desk.jobs.start(f"step {given['case']} {which or every}", take, wait=_WAIT)
+    done = desk.jobs.start(
+        f"step {given['case']} {which or every}", take, wait=_WAIT,
+        asked=(person.name, str(every), as_, words),
+    )  # fmt: skip
     if done is None:
         return Outcome(
             "The check is being made.", _place(given["case"], "playbook"), None, "unsure"
@@ -240,6 +245,7 @@ def bundle(desk: Desk, person: Person, given: Mapping[str, str]) -> Outcome:
             desk.loaded, desk.workspace, case, out=out, redact=redact, by=person.name
         ),
         wait=_WAIT,
+        asked=(person.name, *redact),
     )
     place = _place(case.id, "evidence")
     if done is None:
@@ -371,6 +377,8 @@ def _place(case: str, part: str = "") -> str:
 
 def status_of(error: CasemateError) -> int:
     """Return the HTTP status of what went wrong."""
+    if isinstance(error, Conflict):
+        return 409
     if isinstance(error, UsageError):
         text = str(error)
         if text.startswith("there is no case"):
