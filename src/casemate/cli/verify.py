@@ -119,6 +119,8 @@ def _bundle(args: argparse.Namespace) -> int:
         remarks = [fault for fault in found.faults if fault.weight == "remark"]
         for fault in remarks:
             print(terminal.printable(f"{fault.kind}: {fault.where}: {fault.what}"))
+        if found.left_out:
+            print(f"... and {found.left_out} more")
         print(terminal.printable(found.answer))
         print("\n".join(map(terminal.printable, verifying.proved(found))))
     return _CODE[found.answer]

@@ -407,6 +407,32 @@ def edit_manifest(rng, given):
     return Tampered(files, {"bag-file-edited"}, path)
 
 
+def pad_list(rng, given):
+    """Change a file, and put so many remarks before its line that faults after them get lost."""
+    path = rng.choice(payload(given.files))
+    files = {**given.files, path: given.files[path] + b" "}
+    count = 1000 + rng.randrange(200)
+    padding = [
+        {"number": number, "producer": "record", "sequence": number, "name": f"items/{number}",
+         "kind": "record", "salt": "0" * 32, "why": "not copied"}
+        for number in range(count)
+    ]  # fmt: skip
+    found = [json.loads(one) for one in lines(mend(files))]
+    for place, one in enumerate(found):
+        one["number"] = count + place
+        one["sequence"] += count if one["producer"] == "record" else 0
+    new = [json.dumps(one, separators=(",", ":"), sort_keys=True).encode()
+           for one in (*padding, *found)]  # fmt: skip
+    return Tampered(manifests(with_lines(files, new)), {"leaves-edited"}, LEAVES)
+
+
+def pad_folder(rng, given):
+    """Put more files beside than faults are kept by name, and change what is signed."""
+    files = {**given.files, **{f"data/a/{number}": b"" for number in range(1100)}}
+    return Tampered(edit_statement(rng, given._replace(files=files)).files, {"statement-forged"},
+                    COLLECTED)  # fmt: skip
+
+
 def link(rng, given):
     path = rng.choice(payload(given.files))
     return Tampered({**given.files, path: "link:/etc/hostname"}, {"link-inserted"}, path)
@@ -431,7 +457,8 @@ WAYS = (
     re_sign_under_the_old_name, roll_back, roll_back_in_part, back_date, back_date_re_signed,
     drop_producer, replay_statement, replay_checkpoint, edit_statement, drop_statement,
     copy_statement, edit_withheld, drop_redaction, edit_custody, cut_custody, edit_event,
-    edit_proof, edit_bag_info, edit_manifest, link, empty_folder, edit_verifier,
+    edit_proof, edit_bag_info, edit_manifest, pad_list, pad_folder, link, empty_folder,
+    edit_verifier,
 )  # fmt: skip
 
 

@@ -112,6 +112,37 @@ def test_faults_beyond_a_thousand_are_counted(bundle, capsys):
     assert "... and " in capsys.readouterr().out
 
 
+def test_an_edit_is_named_beside_a_thousand_items_that_were_not_copied(tmp_path, capsys):
+    pieces = [Piece(name="items/first", kind="artifact", producer="artifact", data=b"first")]
+    pieces += [Piece(name=f"items/{n}", kind="artifact", producer="artifact", why="not copied")
+               for n in range(1100)]  # fmt: skip
+    pieces.append(Piece(name="items/last", kind="artifact", producer="artifact", data=b"last"))
+    out = tmp_path / "b"
+    with Writer(out, "case-2026-0001") as writer:
+        Packing(pieces).pack(writer, "ada")
+        writer.finish(KEY, by="ada", tool="casemate")
+    assert program.check(str(out), [RAW]).answer == "whole"
+    (out / "data/items/last").write_bytes(b"lost")
+    found = program.check(str(out), [RAW])
+    assert found.answer == "changed"
+    assert program.proved(found) == ["This is not what was sealed."]
+    assert [one.where for one in found.faults if one.weight == "changed"] == ["data/items/last"]
+    assert found.left_out == 100
+    assert program.main([str(out), "--key", name_key(RAW)]) == 1
+    assert capsys.readouterr().out.startswith("changed: file-edited: data/items/last")
+
+
+def test_without_a_key_remarks_do_not_make_it_whole(bundle):
+    found = folder.Bundle(str(bundle), (), ())
+    for number in range(2000):
+        found.fault("absent", str(number))
+    found.fault("unpinned", program.KEY)
+    assert found.answer == "incomplete"
+    found.fault("rolled-back", statements.CHECKPOINT)
+    assert found.answer == "changed"
+    assert program.proved(found)[0].startswith("This ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -41,6 +41,13 @@ REMARKS = {
 }
 
 
+def weight_of(kind: str) -> str:
+    """Return `changed`, `incomplete` or `remark`."""
+    if kind in CHANGED:
+        return "changed"
+    return "incomplete" if kind in INCOMPLETE else "remark"
+
+
 class Fault(NamedTuple):
     """One thing that is not as it should be, or a remark."""
 
@@ -51,6 +58,4 @@ class Fault(NamedTuple):
     @property
     def weight(self) -> str:
         """`changed`, `incomplete` or `remark`."""
-        if self.kind in CHANGED:
-            return "changed"
-        return "incomplete" if self.kind in INCOMPLETE else "remark"
+        return weight_of(self.kind)

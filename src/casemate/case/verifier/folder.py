@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
-from casemate.case.verifier.faults import CHANGED, INCOMPLETE, REMARKS, Fault
+from casemate.case.verifier.faults import CHANGED, INCOMPLETE, REMARKS, Fault, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,10 @@ class Bundle:
         self.keys = tuple(keys)
         self.log_keys = tuple(log_keys)
         self.faults: list[Fault] = []
+        """Those that are kept by name, in the order in which they were found."""
         self.left_out = 0
+        self.kinds: dict[str, int] = {}
+        """How often each kind was found, kept by name or not; the answer rests on this."""
         self.checkpoint: Checkpoint | None = None
         self.signer: bytes | None = None
         self.files: dict[str, int] = {}
@@ -50,16 +53,23 @@ class Bundle:
     @property
     def answer(self) -> str:
         """`whole`, `changed` or `incomplete`."""
-        weights = {fault.weight for fault in self.faults}
+        weights = {weight_of(kind) for kind in self.kinds}
         return next((one for one in ("changed", "incomplete") if one in weights), "whole")
 
     def fault(self, kind: str, where: str, what: str = "") -> None:
-        """Put a fault on the list; beyond a thousand they are counted."""
-        if len(self.faults) < _MOST_FAULTS:
+        """Put a fault on the list.
+
+        Beyond a thousand they are counted. Remarks are counted apart, and the first of each kind is
+        always on the list: nobody can push a fault off it.
+        """
+        weight = weight_of(kind)
+        kept = sum(n for one, n in self.kinds.items() if weight_of(one) == weight)
+        if kept < _MOST_FAULTS or kind not in self.kinds:
             text = what or CHANGED.get(kind) or INCOMPLETE.get(kind) or REMARKS[kind]
             self.faults.append(Fault(kind, where, text))
         else:
             self.left_out += 1
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
     def walk(self) -> None:
         """Find every file; no link is followed and nothing special opened."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casemate.case.verifier.curve import name_key, read_key
-from casemate.case.verifier.faults import INCOMPLETE
+from casemate.case.verifier.faults import INCOMPLETE, weight_of
 from casemate.case.verifier.folder import Bundle
 from casemate.case.verifier.items import check_items
 from casemate.case.verifier.notes import note_signed, parse_checkpoint
@@ -98,7 +98,7 @@ def proved(bundle: Bundle) -> list[str]:
     """Return in words what is proved, and what is not."""
     note = bundle.checkpoint
     if bundle.answer == "changed" or note is None:
-        kinds = {fault.kind for fault in bundle.faults if fault.weight == "changed"}
+        kinds = {kind for kind in bundle.kinds if weight_of(kind) == "changed"}
         if kinds == {"rolled-back"}:
             return ["This was sealed so, but it is not the last bundle of the case."]
         return ["This is not what was sealed."]
@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         _say(f"changed: {error}" if is_proof else f"error: {error}")
         return 1 if is_proof else 2
-    for fault in bundle.faults:
+    for fault in sorted(bundle.faults, key=lambda one: one.weight == "remark"):
         _say(f"{fault.weight}: {fault.kind}: {fault.where}: {fault.what}")
     if bundle.left_out:
         _say(f"... and {bundle.left_out} more")
