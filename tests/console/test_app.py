@@ -79,12 +79,32 @@ def test_nobody_is_sent_elsewhere_after_signing_in(asking, after):
 def test_guessing_is_slowed_down_and_on_the_trail(asking):
     for _ in range(limits.EACH):
         assert asking.post("/sign-in", data={"key": "guess"}).status_code == 403
-    found = asking.post("/sign-in", data={"key": asking.built.link.fresh()})
+    found = asking.post("/sign-in", data={"key": "guess"})
     assert found.status_code == 429
     assert 0 < int(found.headers["retry-after"]) <= limits.WINDOW
     trail = asking.built.desk.trail.read()
     assert [one.what for one in trail.entries] == ["refused"] * limits.EACH
     assert "guess" not in str(trail.entries)
+    found = asking.post("/sign-in", data={"key": asking.built.link.fresh()})
+    assert found.status_code == 303
+
+
+def test_no_guessing_locks_out_who_has_a_token(night, tmp_path):
+    file, given = team(night, tmp_path)
+    settings = {"tokens": str(file), "behind_tls_proxy": True, "url": "https://console.example"}
+    with client(night, **settings) as asking:
+        for number in range(2 * limits.LISTED):
+            headers = {"x-forwarded-for": f"192.0.2.{number}", "authorization": "Bearer guess"}
+            assert asking.get("/api/now", headers=headers).status_code == 401
+        for _ in range(2 * limits.EACH):
+            headers = {"x-forwarded-for": "203.0.113.9", "authorization": "Bearer guess"}
+            assert asking.get("/api/now", headers=headers).status_code == 401
+        assert len(asking.built.desk.trail.read().entries) <= limits.LISTED
+        good = {"x-forwarded-for": "203.0.113.9", "authorization": f"Bearer {given['viewer']}"}
+        assert asking.get("/api/now", headers=good).status_code == 200
+        del good["authorization"]
+        found = asking.post("/sign-in", data={"key": given["viewer"]}, headers=good)
+        assert found.status_code == 303
 
 
 def test_every_act_wants_a_form_of_this_session(asking, night):
@@ -205,13 +225,24 @@ def test_the_caller_behind_our_proxy_is_the_last_it_names(night, tmp_path):
     settings = {"tokens": str(file), "behind_tls_proxy": True, "url": "https://console.example"}
     with client(night, **settings) as asking:
         for number in range(limits.EACH + 1):
-            headers = {"x-forwarded-for": f"192.0.2.{number}, 203.0.113.9"}
+            headers = [
+                ("x-forwarded-for", f"192.0.2.{number}"),
+                ("x-forwarded-for", f"192.0.2.{number}, 203.0.113.9"),
+            ]
             found = asking.post("/sign-in", data={"key": "guess"}, headers=headers)
         assert found.status_code == 429
         assert asking.post("/sign-in", data={"key": "x"}).status_code == 403
         addresses = {one.address for one in asking.built.desk.trail.read().entries}
         assert "203.0.113.9" in addresses
         assert not any(one.startswith("192.0.2") for one in addresses)
+
+
+def test_without_a_proxy_of_ours_what_a_caller_says_of_itself_is_not_heard(asking):
+    for number in range(limits.EACH + 1):
+        headers = {"x-forwarded-for": f"192.0.2.{number}"}
+        found = asking.post("/sign-in", data={"key": "guess"}, headers=headers)
+    assert found.status_code == 429
+    assert not any("192.0.2" in one.address for one in asking.built.desk.trail.read().entries)
 
 
 def test_over_tls_the_cookie_says_so(night, tmp_path):

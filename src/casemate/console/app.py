@@ -7,6 +7,7 @@ own token and puts a line on the trail before and, when it fails, after.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -127,17 +128,22 @@ class Console:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or self._doors.tokens is None:
             return None
-        address = self._address(request)
-        if self._failures.wait(address):
-            return None
         person = self._doors.tokens.person(token.strip())
-        if person is None:
-            self._failures.failed(address)
-            await asyncio.to_thread(
-                self._desk.trail.add, "refused", "a token", address=address, outcome="refused"
-            )
-            return None
-        return Session("", person, 0.0)
+        if person is not None:
+            return Session("", person, 0.0)
+        address = self._address(request)
+        if not self._failures.wait(address):
+            await self._refused(address, "a token")
+        return None
+
+    async def _refused(self, address: str, about: str, way: str = "") -> None:
+        unlisted = self._failures.failed(address)
+        if unlisted is None:
+            return
+        outcome = f"refused; {unlisted} more before it are not listed" if unlisted else "refused"
+        await asyncio.to_thread(
+            self._desk.trail.add, "refused", about, address=address, way=way, outcome=outcome
+        )
 
     def _meant(self, request: Request, session: Session) -> bool:
         """Say whether no other site can have made the browser send this."""
@@ -152,7 +158,9 @@ class Console:
     def _address(self, request: Request) -> str:
         peer = request.client.host if request.client is not None else ""
         if self._proxied:
-            return request.headers.get("x-forwarded-for", peer).rpartition(",")[2].strip() or peer
+            # A caller may send lines of its own; the proxy's is the last, and so is its address.
+            lines = request.headers.getlist("x-forwarded-for")
+            return (lines[-1].rpartition(",")[2].strip() if lines else "") or peer
         return peer
 
     async def _file(self, request: Request) -> Response:
@@ -184,19 +192,20 @@ class Console:
         found.headers.update(headers or {})
         return found
 
+    def _later(self, request: Request, wait: float) -> Response:
+        seconds = f"{math.ceil(wait)}"
+        words = f"Too many tries. Wait {seconds} seconds."
+        return self._sign_in(request, words, 429, {"retry-after": seconds})
+
     async def _enter(self, request: Request) -> Response:
-        address = self._address(request)
-        wait = self._failures.wait(address)
-        if wait:
-            words = f"Too many tries. Wait {wait:.0f} seconds."
-            return self._sign_in(request, words, 429, {"retry-after": f"{wait:.0f}"})
         given = await self._fields(request) or {}
         person = self._doors.enter(given.get("key", "").strip())
         if person is None:
-            self._failures.failed(address)
-            await asyncio.to_thread(
-                self._desk.trail.add, "refused", "sign-in", address=address, outcome="refused"
-            )
+            address = self._address(request)
+            wait = self._failures.wait(address)
+            if wait:
+                return self._later(request, wait)
+            await self._refused(address, "sign-in")
             words = "That did not open. A link works once, for ten minutes; tokens may expire."
             return self._sign_in(request, words, 403)
         return await self._welcome(request, person, given.get("next", ""))
@@ -251,18 +260,13 @@ class Console:
         address = self._address(request)
         wait = self._failures.wait(address)
         if wait:
-            words = f"Too many tries. Wait {wait:.0f} seconds."
-            return self._sign_in(request, words, 429, {"retry-after": f"{wait:.0f}"})
+            return self._later(request, wait)
         given = await self._fields(request) or {}
         bound = request.cookies.get(f"{self._cookie}-way", "")
         try:
             person, after = await asyncio.to_thread(self._doors.provider.finish, given, bound)
         except CasemateError as error:
-            self._failures.failed(address)
-            await asyncio.to_thread(
-                self._desk.trail.add, "refused", str(error), address=address, way="oidc",
-                outcome="refused",
-            )  # fmt: skip
+            await self._refused(address, str(error), "oidc")
             return self._sign_in(request, f"{error}. {error.hint}", 403)
         found = await self._welcome(request, person, after)
         found.delete_cookie(f"{self._cookie}-way", path="/", secure=self._secure, httponly=True)
