@@ -58,7 +58,7 @@ def test_records_and_tuples_become_objects():
         reason="r",
     )  # fmt: skip
     found = json.loads(as_json({"who": Person("a", "viewer", "token"), "orders": (order,)}).body)
-    assert found["who"] == {"name": "a", "role": "viewer", "way": "token"}
+    assert found["who"] == {"name": "a", "role": "viewer", "way": "token", "sub": ""}
     assert found["orders"][0]["schema"] == "order/1"
     assert found["orders"][0]["scope"]["principal"] == "\\ud800"
     assert found["orders"][0]["at"].startswith("2026-11-21T00:00:00")

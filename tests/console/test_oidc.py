@@ -86,11 +86,38 @@ def liar(monkeypatch):
 def test_who_tells_the_truth_comes_in(liar):
     liar.claims["groups"] = ["ops", "else", "ml-security"]
     person, after = liar.enter()
-    assert person == ("ann", "responder", "oidc")
+    assert person == ("ann (sub 1)", "responder", "oidc", "1")
     assert after == "/cases"
     (body,) = liar.posted
     assert body["redirect_uri"] == CALLBACK
     assert "client_secret" not in body
+
+
+def test_people_of_one_name_are_told_apart_by_what_never_changes(liar):
+    from casemate.console.people import Sessions
+    from casemate.workflows import custody
+
+    names = set()
+    taken = ("ann", "ann (sub 1)", "ann\u202e\n", "", "a" * 300, 7)
+    subs = ("1", "2", "x" * 255, "y" * 71, "1) (sub 2", "\u202e", "sha256:1")
+    for called in taken:
+        for sub in subs:
+            liar.claims |= {"preferred_username": called, "sub": sub}
+            liar.nonce = None
+            person, _ = liar.enter()
+            assert person.sub == sub
+            assert person.name.isprintable()
+            assert custody.named(person.name) == person.name
+            names.add((person.name.rpartition("(sub ")[2], sub))
+    assert len(names) == len({one for one, _ in names}) == len(subs)
+
+    sessions = Sessions()
+    for called, sub in (("ann", "1"), ("ann-renamed", "1"), ("ann", "2")):
+        liar.claims |= {"preferred_username": called, "sub": sub}
+        liar.nonce = None
+        sessions.open(liar.enter()[0])
+    assert sessions.close_all("ann (sub 1)") == 2
+    assert [one.person.name for one in sessions.all()] == ["ann (sub 2)"]
 
 
 def test_the_challenge_is_the_verifier_s(liar):
@@ -130,7 +157,9 @@ LIES = {
     "unsigned": lambda one: one.head.update(alg="none"),
     "another algorithm": lambda one: one.head.update(alg="HS256"),
     "conditions": lambda one: one.head.update(crit=["b64"]),
-    "nobody": lambda one: [one.claims.pop(name) for name in ("preferred_username", "sub")],
+    "nobody": lambda one: one.claims.pop("sub"),
+    "a number": lambda one: one.claims.update(sub=1),
+    "an endless name": lambda one: one.claims.update(sub="x" * 256),
     "no role": lambda one: one.claims.update(groups=["guests"]),
     "no groups": lambda one: one.claims.pop("groups"),
     "a role in words": lambda one: one.claims.update(groups={"ops": True}),
@@ -222,7 +251,7 @@ def test_a_real_provider_lets_in_whom_it_knows(night, monkeypatch):
                 assert found.status_code == status, found.text
             assert found.headers["location"] == "/guard"
             assert asking.get("/api").json()["you"] == {
-                "name": "ann", "role": "responder", "way": "oidc",
+                "name": "ann (sub ann)", "role": "responder", "way": "oidc", "sub": "ann",
             }  # fmt: skip
             assert asking.post("/oidc/finish", data=given).status_code == 403
             trail = asking.built.desk.trail.read().entries

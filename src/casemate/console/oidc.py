@@ -34,6 +34,12 @@ _LASTS = 600.0
 """Seconds somebody has to sign in with the provider."""
 _MOST = 1000
 _LARGEST = 1 << 20
+_LONGEST_SUB = 255
+"""As OpenID Connect Core 1.0, section 2, has it."""
+_SHOWN = 70
+"""Characters of a `sub` shown as it is: fewer than a digest has, so that none can look like one."""
+_CALLED = 40
+"""Characters; a name on the custody log has 120 at most."""
 _TIMEOUT = 10.0
 
 
@@ -141,7 +147,8 @@ class Provider:
             said = given.get("error", "")[:80] or "no code"
             raise UsageError(f"{self.name} did not let you in: {said}", hint="begin again")
         claims = self._claims(given["code"], way)
-        return Person(_name(claims), self._role(claims), "oidc"), way.after
+        name = _name(claims)
+        return Person(name, self._role(claims), "oidc", str(claims["sub"])), way.after
 
     def _claims(self, code: str, way: _Way) -> dict[str, Any]:
         found = self._discover()
@@ -237,11 +244,25 @@ def _read(answer: httpx.Response, name: str) -> bytes:
 
 
 def _name(claims: Mapping[str, Any]) -> str:
-    for claim in ("preferred_username", "email", "sub"):
+    """Return what a person is called on record: `ada (sub 42)`.
+
+    Only `sub` identifies (OpenID Connect Core 1.0, section 5.7): people change their user names
+    and addresses, and others may take them. Parentheses of a name are dropped, so that none can
+    end in the `sub` of somebody else.
+    """
+    sub = claims.get("sub")
+    if not isinstance(sub, str) or not sub or len(sub) > _LONGEST_SUB:
+        raise FormatError("a token that names nobody")
+    shown = sub
+    if len(sub) > _SHOWN or not sub.isascii() or not sub.isprintable() or " " in sub:
+        shown = f"sha256:{hashlib.sha256(sub.encode('utf-8', 'backslashreplace')).hexdigest()}"
+    for claim in ("preferred_username", "email"):
         value = claims.get(claim)
-        if isinstance(value, str) and value.strip():
-            return " ".join(value.split())[:120]
-    raise FormatError("a token that names nobody")
+        if isinstance(value, str):
+            kept = "".join(one if one.isprintable() else " " for one in value if one not in "()")
+            if called := " ".join(kept.split())[:_CALLED].strip():
+                return f"{called} (sub {shown})"
+    return f"(sub {shown})"
 
 
 def _check(url: str) -> None:

@@ -33,6 +33,8 @@ class Person(NamedTuple):
     role: Role
     way: Literal["link", "token", "oidc"]
     """How they showed who they are."""
+    sub: str = ""
+    """What their provider calls them for good, whatever their name becomes; empty for others."""
 
     def may(self, role: Role) -> bool:
         """Say whether their role reaches as far as another one."""
@@ -114,9 +116,11 @@ class Sessions:
             self._open.pop(session.ident, None)
 
     def close_all(self, name: str) -> int:
-        """End every session of a person; return how many there were."""
+        """End every session of a person, whatever they were called; return how many there were."""
         with self._lock:
-            found = [one.ident for one in self._open.values() if one.person.name == name]
+            every = self._open.values()
+            keys = {_key(one.person) for one in every if one.person.name == name}
+            found = [one.ident for one in every if _key(one.person) in keys]
             for ident in found:
                 del self._open[ident]
         return len(found)
@@ -125,6 +129,10 @@ class Sessions:
         """Return the sessions there are, the last used first."""
         with self._lock:
             return sorted(self._open.values(), key=lambda one: -one.seen)
+
+
+def _key(person: Person) -> tuple[str, str]:
+    return (person.way, person.sub) if person.sub else ("", person.name)
 
 
 def _digest(cookie: str) -> str:
