@@ -90,8 +90,13 @@ def test_notes_owners_and_facts_go_on_the_log(scene, workspace):
     for text in ("", " ", "x" * 4001):
         with pytest.raises(UsageError, match="characters"):
             cases.note(workspace, case.id, text, by="bo")
-    with pytest.raises(UsageError, match="no name of a fact"):
-        cases.tell(workspace, case.id, {"Bad Name": 1}, by="bo")
+    for given, says in (
+        ({"Bad Name": 1}, "no name of a fact"),
+        ({"personal_dta": True}, "no clock asks"),
+        ({"personal_data": "maybe"}, "yes or no"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            cases.tell(workspace, case.id, given, by="bo")
 
 
 def test_who_decides_on_what_has_changed_since_is_told(scene, workspace):

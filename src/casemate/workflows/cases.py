@@ -7,6 +7,7 @@ once, and the log says who came second.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import re
 import subprocess
 import sys
@@ -227,11 +228,10 @@ def tell(workspace: Workspace, case: str, facts: Mapping[str, Fact], *, by: str)
     """Keep what people know that no record shows: papers and clocks ask for it.
 
     Raises:
-        UsageError: A name is not of small letters, digits and underscores.
+        UsageError: A name is not of small letters, digits and underscores, is nearly one that a
+            clock asks for, or is answered with yes or no and was not.
     """
-    for name in facts:
-        if not _FACT.fullmatch(name):
-            raise UsageError(f"'{name}' is no name of a fact", hint="people_affected=120")
+    _refuse_slips(facts)
     book = CaseBook(workspace)
     words = ", ".join(f"{name} = {value}" for name, value in facts.items())
     return book.change(
@@ -266,18 +266,27 @@ def close(
     Raises:
         UsageError: No reason is given, it is closed already, or it was changed since `version`.
     """
+    from casemate.workflows import playbooks
+
     seen = view(workspace, case)
     if seen.incident.state == "closed":
         raise UsageError(f"{seen.incident.id} is closed already", hint="casemate case reopen")
     if not why.strip():
         raise UsageError("a case is closed with a reason", hint='--why "..."')
     held = [one.order.id for one in seen.orders if one.state == "in force"]
-    left = [name for name, one in seen.incident.steps.items() if one.state in ("open", "failed")]
+    played = playbooks.look(workspace, seen.incident.id)
+    left = [
+        one.title
+        for one in (played.plan.steps if played is not None else ())
+        if one.id not in seen.incident.steps
+        or seen.incident.steps[one.id].state not in ("done", "skipped")
+    ]
     text = why.strip()
     if held:
         text += f"; still in force until they expire: {', '.join(held)}"
     if left:
-        text += f"; steps not done: {', '.join(left)}"
+        some = ", ".join(left[:3]) + (" ..." if len(left) > 3 else "")
+        text += f"; {len(left)} steps of the playbook were not done: {some}"
     now = datetime.now(UTC)
     return CaseBook(workspace).change(
         seen.incident.id,
@@ -339,6 +348,26 @@ def next_steps(
         steps.append(f"casemate vuln add --from {case.id}: keep track of the weakness")
     steps.append(f'casemate case close {case.id} --why "..."')
     return tuple(steps[:3])
+
+
+def _refuse_slips(facts: Mapping[str, Fact]) -> None:
+    """Raise for what was likely meant otherwise: a slip would leave a clock of the law open."""
+    from casemate.case.clocks import told
+
+    known: dict[str, bool | str] = {}
+    for one in loader.entries("deadlines", Deadline).values():
+        known |= {**dict.fromkeys(one.asks, ""), told(one.id): "", **one.applies_when}
+    for name, value in facts.items():
+        if not _FACT.fullmatch(name):
+            raise UsageError(f"'{name}' is no name of a fact", hint="people_affected=120")
+        near = difflib.get_close_matches(name, known, 1, 0.8)
+        if near and near[0] != name:
+            raise UsageError(
+                f"no clock asks for '{name}'",
+                hint=f"did you mean '{near[0]}'? casemate case note keeps what nothing asks for",
+            )
+        if isinstance(known.get(name), bool) and not isinstance(value, bool):
+            raise UsageError(f"{name} is answered with yes or no", hint=f"{name}=yes")
 
 
 def _is_attack(case: Incident) -> bool:

@@ -71,8 +71,8 @@ def conclude(facts: Facts) -> Triage:
         chosen = [one for one in facts.sessions if one.weights.get(first.threat, 0) > 0][:1]
     # Whom a rule accused of just this is suspected, whatever the session as a whole looks like.
     accused = {
-        who: one.message
-        for one in facts.detections
+        who: one
+        for one in sorted(facts.detections, key=lambda one: one.confidence != "tentative")
         if _kind(one) == first.threat
         for who in one.principals
     }
@@ -81,14 +81,14 @@ def conclude(facts: Facts) -> Triage:
     doubts = words.doubts(facts.there, lost(facts.points), FEWEST, BLIND)
     assessment = _assess(first, chosen, doubts)
     suspects = _suspects(chosen, assessment, facts, accused)
-    rows = _evidence(chosen)
+    rows = _evidence(chosen, first.threat)
     began, ended = _span(facts, first.threat, rows)
     success, note = words.success(first.threat, chosen)
     reasons = [one.because for one in guesses[:1]]
     reasons += words.circumstances(facts, chosen)
     return Triage(
         assessment=assessment,
-        confidence=_confidence(first, assessment, doubts),
+        confidence=_confidence(first, assessment, doubts, suspects),
         guesses=guesses,
         suspects=suspects,
         models=tuple(dict.fromkeys(one.session.model for one in chosen))
@@ -187,21 +187,30 @@ def _assess(first: Guess, chosen: Sequence[Weighed], doubts: Sequence[str]) -> A
     return "attack" if first.share >= LIKELY else "probe"
 
 
-def _confidence(first: Guess, assessment: Assessment, doubts: Sequence[str]) -> Confidence:
+def _confidence(
+    first: Guess, assessment: Assessment, doubts: Sequence[str], suspects: Sequence[Suspect]
+) -> Confidence:
+    # What rests on tentative signs alone is tentative, however little speaks for anything else.
+    if suspects and all(one.confidence == Confidence.TENTATIVE for one in suspects):
+        return Confidence.TENTATIVE
     if assessment in ("cannot-tell", "probe") or first.share < LIKELY or doubts:
         return Confidence.TENTATIVE
     return Confidence.FIRM if first.share >= SURE else Confidence.TENTATIVE
 
 
 def _suspects(
-    chosen: Sequence[Weighed], assessment: Assessment, facts: Facts, accused: Mapping[str, str]
+    chosen: Sequence[Weighed],
+    assessment: Assessment,
+    facts: Facts,
+    accused: Mapping[str, Detection],
 ) -> tuple[Suspect, ...]:
     if assessment not in ("attack", "probe"):
         return ()
     found: dict[str, Suspect] = {}
     for one in chosen:
-        firm = one.weight >= types.FIRM
         for who in one.session.principals:
+            told = accused.get(who)
+            firm = one.weight >= types.FIRM or (told is not None and told.confidence != "tentative")
             rows = [row for row in one.session.rows if row["principal"] == who]
             if not rows or who in found:
                 continue
@@ -215,18 +224,21 @@ def _suspects(
                 began=rows[0]["at"],
                 ended=max(rows[-1]["at"], last if cut else 0),
                 confidence=Confidence.FIRM if firm else Confidence.TENTATIVE,
-                because=accused.get(who) or one.because[one.best],
+                because=told.message if told is not None else one.because[one.best],
             )
-    return tuple(sorted(found.values(), key=lambda one: -one.queries))
+    return tuple(
+        sorted(found.values(), key=lambda one: (one.principal not in accused, -one.queries))
+    )
 
 
-def _evidence(chosen: Sequence[Weighed]) -> list[Row]:
+def _evidence(chosen: Sequence[Weighed], kind: str) -> list[Row]:
     """Return the events that belong to it, in order of time."""
     rows: list[Row] = []
     for one in chosen:
         session = one.session
         mine = session.rows
-        if session.share < 0.5 and session.steps >= 8:
+        searched = kind == "adversarial-perturbation"
+        if searched and session.share < 0.5 and session.steps >= 8:
             # Somebody who does other things besides: from the first near-duplicate to the last.
             steps = [row["at"] for row in mine if is_linked(row)] or [mine[0]["at"]]
             mine = [row for row in mine if steps[0] <= row["at"] <= steps[-1]]

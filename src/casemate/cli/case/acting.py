@@ -142,8 +142,8 @@ def contain(args: argparse.Namespace) -> int:
             progress=progress,
         )  # fmt: skip
     showing.contained(made)
-    acting = any(one.mode == "enforce" for one in made.preview.guards)
-    return 0 if made.preview.orders and acting and not made.waiting else 3
+    acting = {one.writer for one in made.preview.guards if one.mode == "enforce"}
+    return 0 if acting & set(made.obeyed) and not made.waiting else 3
 
 
 def _elsewhere(args: argparse.Namespace, loaded: Loaded, workspace: Workspace) -> int:
@@ -203,7 +203,7 @@ def radius(args: argparse.Namespace) -> int:
 
 
 def playbook(args: argparse.Namespace) -> int:
-    """Take steps of the playbook and print where it stands; 3 where a step failed or waits."""
+    """Take steps of the playbook and print where it stands; 3 where a check failed or waits."""
     from casemate.cli.case import showing
     from casemate.workflows import playbooks
 
@@ -214,8 +214,8 @@ def playbook(args: argparse.Namespace) -> int:
             export=args.export,
         )  # fmt: skip
     showing.playbook(made)
-    failed = any(made.steps[name].state == "failed" for name in made.ran if name in made.steps)
-    return 3 if failed else 0
+    checked = [one.id for one in made.plan.steps if one.id in made.ran and one.check]
+    return 3 if any(made.steps[one].state in ("failed", "waiting") for one in checked) else 0
 
 
 def check(args: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ def case(view: View, *, log: bool = False, items: bool = False) -> None:
 def _triage(found: Triage) -> None:
     of = f" of {printable(', '.join(found.models))}" if found.models else ""
     print(f"  what: {found.assessment}{of}, confidence {found.confidence}")
-    for guess in found.guesses[:3]:
+    for guess in found.guesses[:3] if found.assessment != "cannot-tell" else ():
         print(f"    {guess.share:4.0%}  {guess.threat}: {printable(guess.because)}")
     for suspect in found.suspects[:5]:
         who = printable(suspect.principal) or "nobody named"
@@ -144,9 +144,12 @@ def contained(made: Contained) -> None:
     """Print what a containment did."""
     preview(made.preview)
     if made.obeyed:
-        print(f"obeyed by {len(made.obeyed)} guards: {', '.join(made.obeyed)}")
+        count = "1 guard" if len(made.obeyed) == 1 else f"{len(made.obeyed)} guards"
+        print(f"obeyed by {count}: {', '.join(made.obeyed)}")
     if made.waiting:
         print(f"NOT obeyed yet by {', '.join(made.waiting)}: they ask for orders each second")
+    if made.preview.orders and not made.obeyed and not made.waiting:
+        print("NOT obeyed: no guard is alive; it takes effect when one starts")
     if made.preview.orders:
         print(f"undo: casemate case undo {made.incident.id} --why ...")
 
