@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from casemate.console.people import Person
-from casemate.console.tokens import PREFIX, Tokens, add
+from casemate.console.tokens import GRACE, PREFIX, Tokens, add
 from casemate.errors import UsageError
 
 
@@ -55,12 +55,62 @@ def test_tokens_expire(file):
     assert tokens.person(ann, date(2026, 11, 22)) is None
 
 
-def test_a_file_that_breaks_while_it_is_used_changes_nothing(file):
+BREAKS = {
+    "gone": lambda file: file.unlink(),
+    "broken": lambda file: file.write_text("[[token"),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-9]),
+    "others write it": lambda file: file.chmod(0o666),
+    "a folder": lambda file: [file.unlink(), file.mkdir()],
+}
+
+
+@pytest.mark.parametrize("way", BREAKS)
+def test_a_file_that_breaks_while_it_is_used_lets_nobody_in_after_seconds(file, caplog, way):
+    now = [0.0]
     ann = add(file, "ann", "viewer")
-    tokens = Tokens(file)
-    file.write_text("[[token")
-    assert tokens.person(ann) is not None
+    tokens = Tokens(file, clock=lambda: now[0])
+    kept = file.read_bytes()
+    now[0] = 3600.0
+    person = tokens.person(ann)
+    BREAKS[way](file)
+    now[0] += GRACE
+    assert tokens.person(ann) == person
+    assert tokens.stands(person)
+    assert not caplog.records
+    for _ in range(3):
+        now[0] += 0.1
+        assert tokens.person(ann) is None
+        assert not tokens.stands(person)
+    (said,) = caplog.messages
+    assert "no token is let in" in said
+    assert str(file) in said
+    assert file.is_dir() or ann not in said
+    if file.is_dir():
+        file.rmdir()
+    file.write_bytes(kept)
+    file.chmod(0o600)
+    assert tokens.person(ann) == person
+    assert "good again" in caplog.messages[1]
+
+
+def test_a_file_that_broke_while_nobody_asked_lets_nobody_in(file):
+    now = [0.0]
+    ann = add(file, "ann", "viewer")
+    tokens = Tokens(file, clock=lambda: now[0])
     file.unlink()
+    now[0] = 3600.0
+    assert tokens.person(ann) is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files")
+def test_only_a_chmod_is_noticed_too(file):
+    now = [0.0]
+    ann = add(file, "ann", "viewer")
+    tokens = Tokens(file, clock=lambda: now[0])
+    file.chmod(0o622)
+    now[0] = 2 * GRACE
+    assert tokens.person(ann) is None
+    file.chmod(0o600)
     assert tokens.person(ann) is not None
 
 

@@ -6,13 +6,14 @@ hash: there is nothing to guess. A line taken out ends the sessions that were op
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
+import logging
 import os
 import re
 import secrets
 import threading
+import time
 import tomllib
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -23,10 +24,14 @@ from casemate.console.people import ROLES, Person, Role
 from casemate.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PREFIX = "cmt_"
+GRACE = 5.0
+"""Seconds for which a file that is gone or broken lets in whom it let in before."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
+_log = logging.getLogger(__name__)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -44,17 +49,25 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Tokens:
     """The tokens of a file, read again when it changes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Read the file.
+
+        Args:
+            path: Where it is.
+            clock: Seconds.
 
         Raises:
             UsageError: It cannot be read, is no token file, or others may write it.
         """
         self._path = path
+        self._clock = clock
         self._lock = threading.Lock()
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: tuple[int, ...] | None = None
         self._lines: list[_Line] = []
-        self._refresh()
+        self._good = 0.0
+        self._shut = False
+        with self._lock:
+            self._refresh()
 
     def person(self, token: str, today: date | None = None) -> Person | None:
         """Return whose token it is, None for nobody's."""
@@ -73,30 +86,41 @@ class Tokens:
 
     def _lasting(self, today: date | None) -> list[_Line]:
         day = today or datetime.now(UTC).date()
-        # A file that is being replaced, or was broken by hand, lets in whom it let in before.
-        with contextlib.suppress(UsageError):
-            self._refresh()
-        return [one for one in self._lines if one.expires is None or day <= one.expires]
-
-    def _refresh(self) -> None:
         with self._lock:
             try:
-                seen = self._path.stat()
-                stamp = (seen.st_mtime_ns, seen.st_size, seen.st_ino)
-                if stamp == self._stamp:
-                    return
-                if os.name == "posix" and seen.st_mode & 0o022:
-                    raise UsageError(
-                        f"others may write {self._path}, and so let themselves in",
-                        hint=f"chmod 600 {self._path}",
-                    )
+                self._refresh()
+            except UsageError as error:
+                # It may be being replaced just now.
+                if self._clock() - self._good > GRACE:
+                    if not self._shut:
+                        _log.error("no token is let in: %s; %s", error, error.hint)
+                    self._shut = True
+                    return []
+            else:
+                if self._shut:
+                    _log.warning("%s is good again: tokens are let in", self._path)
+                self._shut = False
+            return [one for one in self._lines if one.expires is None or day <= one.expires]
+
+    def _refresh(self) -> None:
+        try:
+            seen = self._path.stat()
+            # The mode by itself: a change of it leaves the time of the last writing as it was.
+            if os.name == "posix" and seen.st_mode & 0o022:
+                raise UsageError(
+                    f"others may write {self._path}, and so let themselves in",
+                    hint=f"chmod 600 {self._path}",
+                )
+            stamp = (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
+            if stamp != self._stamp:
                 self._lines = _read(self._path)
                 self._stamp = stamp
-            except OSError as error:
-                raise UsageError(
-                    f"{self._path} cannot be read: {error.strerror}",
-                    hint=f"casemate console --tokens {self._path} --new-token ann:responder",
-                ) from error
+            self._good = self._clock()
+        except OSError as error:
+            raise UsageError(
+                f"{self._path} cannot be read: {error.strerror}",
+                hint=f"casemate console --tokens {self._path} --new-token ann:responder",
+            ) from error
 
 
 def digest(token: str) -> str:
@@ -136,7 +160,10 @@ def _read(path: Path) -> list[_Line]:
     try:
         lines = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File).token
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise UsageError(f"{path} is no token file: {error}") from error
+        raise UsageError(
+            f"{path} is no token file: {error}",
+            hint=f"{path} holds [[token]] tables; --new-token NAME:ROLE writes one",
+        ) from error
     for one in lines:
         if not _DIGEST.fullmatch(one.digest):
             raise UsageError(
