@@ -9,7 +9,8 @@ from casemate.export.csaf import Publisher
 from casemate.records.edge import Node
 from casemate.records.make import make
 from casemate.store.lineage import LineageBook
-from casemate.workflows import vulnerabilities
+from casemate.vuln import inventory
+from casemate.workflows import config, vulnerabilities
 from casemate.workflows.affected import affected, vex
 from casemate.workflows.scanning import scan_paths
 from tests.export import csaf_schema
@@ -53,6 +54,28 @@ def test_nothing_known_and_all_told_is_exit_code_0(loaded, workspace, tmp_path):
     found = affected(loaded, workspace, environments=[tmp_path])
     assert found.exit_code == 0
     assert {one.product.status for one in found.applies} == {"not-affected"}
+
+
+def test_what_was_not_looked_at_is_never_exit_code_0(loaded, workspace, tmp_path):
+    (tmp_path / "requirements.txt").write_text("")
+    found = affected(loaded, workspace, requirements=[tmp_path / "requirements.txt"])
+    assert found.exit_code == 3
+    assert "no package was found" in found.open[0]
+    (tmp_path / "models").mkdir()
+    found = affected(loaded, workspace, environments=[_empty(tmp_path)],
+                     files=[tmp_path / "models"])  # fmt: skip
+    assert found.exit_code == 3
+    assert found.open == ("no model file was looked at",)
+
+
+def test_without_a_question_models_and_files_count_too(loaded, workspace, monkeypatch, tmp_path):
+    place = inventory.environment(_empty(tmp_path))
+    monkeypatch.setattr(inventory, "environment", lambda: place)
+    assert affected(loaded, workspace).exit_code == 0
+    loaded.path.write_text("version = 1\n")
+    found = affected(config.read(loaded.path), workspace)
+    assert found.exit_code == 3
+    assert found.open == ("no model file was looked at",)
 
 
 def test_files_models_and_endpoints_are_known_by_content_and_by_name(loaded, workspace):

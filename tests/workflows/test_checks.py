@@ -6,14 +6,16 @@ import msgspec
 import pytest
 
 from casemate.case import evidence
+from casemate.case.verifier import faults
 from casemate.errors import UsageError
 from casemate.records.detection import Detection
 from casemate.records.make import make
 from casemate.records.verdict import Verdict
+from casemate.store.cases import CaseBook
 from casemate.store.guards import GuardBook, Standing
-from casemate.workflows import collecting, custody, papers
+from casemate.workflows import affected, bundling, collecting, custody, papers, verifying
 from tests.gate.made import FILE, finding, trial
-from tests.workflows.casefile import NOW, T, asked, opened, triaged
+from tests.workflows.casefile import CONFIG, NOW, T, asked, opened, triaged
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -185,10 +187,59 @@ def test_papers_and_bundles_are_asked_for(file, monkeypatch, tmp_path):
     assert file.check("bundle-verifies").state == "failed"
 
 
+@pytest.fixture
+def packed(file, monkeypatch, tmp_path):
+    """Return a function that packs the case; the key it is sealed with is this user's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CASEMATE_KEYS", str(tmp_path.parent / f"{tmp_path.name}-keys"))
+    freeze(file)
+
+    def pack(out):
+        out.parent.mkdir(exist_ok=True)
+        case = CaseBook(file.workspace).get(file.case)
+        return bundling.bundle(file.loaded, file.workspace, case, out=out, by="ana").folder
+
+    return pack
+
+
+def test_the_last_bundle_is_the_one_that_must_verify(file, packed, tmp_path):
+    old = packed(file.workspace.folder / "bundles" / f"{file.case}-20260101T000000Z")
+    assert file.check("bundle-verifies").state == "done"
+    new = packed(tmp_path / file.case)
+    assert file.check("bundle-verifies").answer.endswith("; it verifies")
+    (old / "bag-info.txt").write_text("x")
+    assert file.check("bundle-verifies").state == "done"
+    (new / "bag-info.txt").write_text("x")
+    assert file.check("bundle-verifies").state == "failed"
+
+
+def test_an_older_bundle_does_not_stand_for_the_last(file, packed, tmp_path):
+    packed(file.workspace.folder / "bundles" / f"{file.case}-20260101T000000Z")
+    packed(tmp_path / "out" / "elsewhere")
+    made = file.check("bundle-verifies")
+    assert made.state == "waiting"
+    assert "lies elsewhere" in made.answer
+
+
+def test_a_bundle_of_an_unknown_key_verifies_but_not_by_whom(file, packed, tmp_path, monkeypatch):
+    packed(tmp_path / file.case)
+    monkeypatch.setenv("CASEMATE_KEYS", str(tmp_path.parent / f"{tmp_path.name}-none"))
+    made = file.check("bundle-verifies")
+    assert made.state == "done"
+    assert "not by whom" in made.answer
+    monkeypatch.setitem(faults.INCOMPLETE, "half-read", "part of it could not be read")
+    whole = verifying.verify_bundle(tmp_path / file.case)
+    whole.fault("half-read", "data")
+    monkeypatch.setattr(verifying, "verify_bundle", lambda _: whole)
+    made = file.check("bundle-verifies")
+    assert made.state == "waiting"
+    assert "half-read data" in made.answer
+
+
 def test_suspects_get_less_or_the_check_fails(file):
     file.events(
         *asked(40, "mallory", -600, flipped=True), *asked(5, "mallory", 60, kind="refused"),
-        *asked(30, "ann", -600),
+        *asked(30, "ann", -600), *asked(30, "ann", 10),
     )  # fmt: skip
     assert file.check("suspects-stopped").state == "waiting"
     file.contain()
@@ -198,6 +249,28 @@ def test_suspects_get_less_or_the_check_fails(file):
     assert "since: 5 asked, 0 answered in full" in made.answer
     file.events(*asked(40, "mallory", 100, flipped=True))
     assert file.check("suspects-stopped", now=NOW + 10 * MINUTE).state == "failed"
+
+
+def test_silence_of_everybody_is_not_the_suspects_stopping(file):
+    file.events(*asked(40, "mallory", -600, flipped=True), *asked(40, "ann", -600))
+    file.contain()
+    made = file.check("suspects-stopped")
+    assert made.state == "waiting"
+    assert "does a guard run?" in made.answer
+    file.events(*asked(9, "bob", 60, model="other"))
+    assert file.check("suspects-stopped").state == "waiting"
+    file.events(*asked(3, "ann", 60))
+    made = file.check("suspects-stopped")
+    assert made.state == "done"
+    assert "they have asked nothing since" in made.answer
+
+
+def test_hours_without_any_record_do_not_make_suspects_slower(file):
+    file.events(*asked(40, "mallory", -600), *asked(6, "mallory", 5))
+    file.contain()
+    assert file.check("suspects-stopped", now=NOW + 9 * HOUR).state == "failed"
+    file.events(*asked(2, "ann", 3600))
+    assert file.check("suspects-stopped", now=NOW + 9 * HOUR).state == "done"
 
 
 def test_suspects_who_stay_but_flip_nothing_have_lost_their_grip(file):
@@ -261,6 +334,11 @@ def test_who_asked_what_is_counted(file):
     made = file.check("suspect-profile", figure="broken")
     assert made.answer.startswith("nobody is suspected; the first by broken: ann: 10 queries")
     made = file.check("contract-breaks")
+    assert made.state == "waiting"
+    assert "--learn-contract" in made.answer
+    (file.root / "casemate.toml").write_text(f'{CONFIG}contract = "contract.json"\n')
+    made = file.check("contract-breaks")
+    assert made.state == "done"
     assert "20.0% of 50 inputs break it" in made.answer
     assert "column age is out of range (10 inputs of 1 principals)" in made.answer
 
@@ -361,6 +439,7 @@ def test_quiet_takes_hours_without_a_detection(file):
     assert file.check("stays-quiet").state == "waiting"
     file.contain()
     assert file.check("stays-quiet", hours="24").state == "waiting"
+    file.events(*asked(25, "ann", 60, every=3600.0))
     assert file.check("stays-quiet", now=NOW + 25 * HOUR, hours="24").state == "done"
 
     def seen(**given):
@@ -377,6 +456,22 @@ def test_quiet_takes_hours_without_a_detection(file):
     made = file.check("stays-quiet", now=NOW + 25 * HOUR, hours="24")
     assert made.state == "failed"
     assert "by eve" in made.answer
+
+
+def test_hours_in_which_nothing_looked_are_not_quiet(file):
+    file.contain()
+    late = NOW + 25 * HOUR
+    file.run("detect", started=NOW + 24 * HOUR)
+    made = file.check("stays-quiet", now=late, hours="24")
+    assert made.state == "waiting"
+    assert "nothing has looked since" in made.answer
+    file.events(*asked(2, "ann", 3590))
+    made = file.check("stays-quiet", now=late, hours="24")
+    assert made.state == "waiting"
+    assert "quiet for 1.0 of 24 hours" in made.answer
+    standing = Standing(writer="w-1", mode="observe", upstream="u", seen=custody.micros(late))
+    GuardBook(file.workspace).tell(standing)
+    assert file.check("stays-quiet", now=late, hours="24").state == "done"
 
 
 def test_a_training_on_record_counts_from_the_opening_on(file):
@@ -400,10 +495,16 @@ def test_a_weakness_is_tracked_with_its_score(file):
     assert "bug-bar" in made.answer
 
 
-def test_what_is_installed_is_held_against_advisories(file):
+def test_what_is_installed_is_held_against_advisories(file, monkeypatch):
     made = file.check("not-affected")
-    assert made.state in ("done", "waiting", "failed")
+    assert made.state in ("waiting", "failed")
     assert "looked at" in made.answer
+    monkeypatch.setattr(affected.advisories, "published", list)
+    made = file.check("not-affected")
+    assert made.state == "waiting"
+    assert "no model file was looked at" in made.answer
+    (file.root / "casemate.toml").write_text(f'{CONFIG}[model]\ntarget = "onnx:m.onnx"\n')
+    assert file.check("not-affected").state == "done"
 
 
 def test_the_log_of_the_events_is_verified(file, monkeypatch):

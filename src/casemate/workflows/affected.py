@@ -12,6 +12,7 @@ from casemate.store.lineage import LineageBook
 from casemate.store.vulnerabilities import VulnerabilityBook
 from casemate.vuln import advisories, applies, inventory
 from casemate.vuln.inventory import Thing
+from casemate.workflows import callers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from casemate.workflows.config import Loaded
 
 _ORDER = ("affected", "under-investigation", "fixed", "not-affected")
+
+_UNSEEN = "no model file was looked at"
 
 
 class Answers(NamedTuple):
@@ -38,7 +41,10 @@ class Answers(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """1 where something is affected, 3 where that cannot be told, else 0."""
+        """1 where something is affected, 3 where that cannot be told, else 0.
+
+        What was not looked at is open, and so never 0.
+        """
         statuses = {one.product.status for one in self.applies}
         if "affected" in statuses:
             return 1
@@ -76,12 +82,13 @@ def affected(
     places = [inventory.environment(one) for one in environments]
     places += [inventory.requirements(one) for one in requirements]
     places += [inventory.sbom(one) for one in sboms]
+    whole = not places and not files
     if not places:
         places = [inventory.environment()]
     found = [it for place in places for it in applies.to_packages(known, place)]
     looked = [f"{len(known)} advisories", *(_told(one) for one in places)]
     things = [*_configured(loaded), *_models(places)]
-    unsure: list[str] = []
+    unsure = [f"{one.where}: no package was found there" for one in places if not one.things]
     if files:
         report = scan(files, root=loaded.root, digest=True, progress=progress)
         found += applies.to_files(known, report.findings)
@@ -95,11 +102,17 @@ def affected(
             if not is_complete(one)
         ]
         looked.append(f"{len(report.verdicts)} files")
+        if not report.verdicts:
+            unsure.append(_UNSEEN)
     nodes, trouble = _lineage(workspace)
     things += nodes
     unsure += trouble
+    if whole and not things:
+        unsure.append(_UNSEEN)
     tracked = VulnerabilityBook(workspace).all()
-    found += applies.to_tracked(tracked, things)
+    # Answers are handed on as VEX, which names nobody.
+    told = [callers.weakness_without(workspace, one) for one in tracked]
+    found += applies.to_tracked(told, things)
     looked.append(f"{len(tracked)} tracked weaknesses against {len(things)} models and files")
     found.sort(key=lambda one: (_ORDER.index(one.product.status), one.product.name))
     return Answers(tuple(found), tuple(looked), tuple(unsure))

@@ -308,14 +308,40 @@ def bundle_verifies(scene: Scene, arguments: Mapping[str, str]) -> Result:  # no
     if not made:
         return Result("waiting", "no bundle yet: casemate case bundle CASE")
     words = made[-1].text
-    for folder in (Path.cwd() / scene.incident.id, scene.loaded.root / scene.incident.id):
-        if verifying.is_bundle(folder):
-            found = verifying.verify_bundle(folder)
-            faults = [f"{one.kind} {one.where}" for one in found.faults]
-            if found.answer == "changed":
-                return Result("failed", f"{folder.name} does not verify: {_some(faults)}")
-            return Result("done", f"{words}; it verifies")
-    return Result("waiting", f"{words}; it lies elsewhere: casemate verify FOLDER")
+    elsewhere = Result("waiting", f"{words}; it lies elsewhere: casemate verify FOLDER")
+    folders = [one for one in _bundles(scene) if verifying.is_bundle(one)]
+    if not folders:
+        return elsewhere
+    last = [one for one in folders if _root(one) in made[-1].records]
+    folder = (last or folders)[0]
+    found = verifying.verify_bundle(folder)
+    faults = [f"{one.kind} {one.where}" for one in found.faults if one.weight == found.answer]
+    if found.answer == "changed":
+        return Result("failed", f"{folder.name} does not verify: {_some(faults)}")
+    if not last:
+        return elsewhere
+    if found.answer == "incomplete" and {one.split()[0] for one in faults} != {"unpinned"}:
+        return Result("waiting", f"{folder.name} is not verified to the end: {_some(faults)}")
+    unpinned = "" if found.answer == "whole" else ", but not by whom it was sealed: no key is here"
+    return Result("done", f"{words}; it verifies{unpinned}")
+
+
+def _bundles(scene: Scene) -> list[Path]:
+    """Return where the case's bundle may lie, the newest of the workspace's own first."""
+    case = scene.incident.id
+    kept = sorted((scene.workspace.folder / "bundles").glob(f"{case}-*"), reverse=True)
+    return [*kept, Path.cwd() / case, scene.loaded.root / case]
+
+
+def _root(folder: Path) -> str:
+    """Return the root that a bundle says it has, as the case's log names it; empty without one."""
+    from casemate.case.verifier.notes import parse_checkpoint
+    from casemate.case.verifier.statements import CHECKPOINT
+
+    try:
+        return f"sha256:{parse_checkpoint((folder / CHECKPOINT).read_bytes()).root.hex()}"
+    except (OSError, ValueError):
+        return ""
 
 
 def vulnerability_scored(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noqa: ARG001

@@ -136,6 +136,10 @@ def answers_moved(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noqa
 
 def contract_breaks(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noqa: ARG001
     """Which inputs break the learned contract, and were there such before?"""
+    if scene.loaded.config.guard.contract is None:
+        return Result(
+            "waiting", "no input is held to a contract: casemate guard --learn-contract FILE"
+        )
     window = _window(scene)
     if window is None:
         return _nothing(scene)
@@ -208,8 +212,12 @@ def payloads_kept(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noqa
 
 
 def suspects_stopped(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noqa: ARG001
-    """Do the suspects get less than a quarter of what they got before they were contained?"""
+    """Do the suspects get less than a quarter of what they got before they were contained?
+
+    Only the time that was on record counts: it ends with the last event of anybody.
+    """
     window, contained, names = _window(scene), scene.contained, scene.suspects
+    models = scene.incident.triage.models if scene.incident.triage is not None else ()
     if window is None or contained is None or not names:
         why = "nobody is suspected" if not names else "nothing has been contained yet"
         return Result("waiting", why)
@@ -228,13 +236,24 @@ def suspects_stopped(scene: Scene, arguments: Mapping[str, str]) -> Result:  # n
     full, asked, flips, _ = sides.get(True, (0, 0, 0, 0))
     if not full0:
         return Result("waiting", "nothing of theirs is on record before the containment")
+    ((others, last),) = _ask(
+        scene,
+        contained,
+        f"SELECT sum(CASE WHEN {_ASKED}{_among('principal', names, wanted=False)} THEN 1 "  # noqa: S608
+        'ELSE 0 END), max("at") FROM events WHERE "at" >= ? AND "at" <= ? '
+        f"AND kind <> 'gap'{_among('model', models)}",
+        (*names, contained, _now(scene), *models),
+    )
     # They may have stopped by themselves before: what counts is how fast they asked while they did.
     hours0 = max(span0, _MINUTE) / _HOUR
-    hours = max(_now(scene) - contained, _MINUTE) / _HOUR
+    hours = max((last or contained) - contained, _MINUTE) / _HOUR
     words = (
         f"before: {full0} answered in full, {flips0} flips, in {_span(hours0)}; "
-        f"since: {asked} asked, {full} answered in full, {flips} flips, in {_span(hours)}"
+        f"since: {asked} asked, {full} answered in full, {flips} flips, in {_span(hours)}, "
+        f"beside {others or 0} of others"
     )
+    if not asked and not others:
+        return Result("waiting", f"nobody at all is on record since: does a guard run? {words}")
     if not asked:
         return Result("done", f"they have asked nothing since; {words}")
     slower = full / hours <= _QUARTER * full0 / hours0
@@ -298,6 +317,18 @@ def model_replaced(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noq
     if still:
         return Result("failed", f"{len(still)} of the last {len(latest)} answers are old; {words}")
     return Result("done", words)
+
+
+def last_event(scene: Scene, since: int, models: Sequence[str]) -> int | None:
+    """Return when an input was last on record since a time, in microseconds since the epoch."""
+    rows = _ask(
+        scene,
+        since,
+        f'SELECT max("at") FROM events WHERE "at" > ? AND "at" <= ? AND {_ASKED}'  # noqa: S608
+        f"{_among('model', models)}",
+        (since, _now(scene), *models),
+    )
+    return rows[0][0] if rows else None
 
 
 def _window(scene: Scene) -> Window | None:

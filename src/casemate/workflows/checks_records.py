@@ -13,10 +13,10 @@ from casemate.records.finding import Finding
 from casemate.records.severity import Severity
 from casemate.records.trial import Trial
 from casemate.records.verdict import Verdict
-from casemate.workflows import custody
+from casemate.workflows import checks_events, custody
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import msgspec
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     R = TypeVar("R", bound=msgspec.Struct)
 
 _SHOWN = 3
+_HOUR = 3_600_000_000
 _LESS = 0.05
 """Attacks repeated on few inputs differ by chance; success must fall by more than this."""
 
@@ -122,7 +123,11 @@ def gate_passes(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noqa: 
 
 
 def stays_quiet(scene: Scene, arguments: Mapping[str, str]) -> Result:
-    """Was there no detection of an attack on the model for so many hours?"""
+    """Was there no detection of an attack on the model for so many hours in which somebody looked?
+
+    The hours end with the last event on record, or when a guard last said that it stands. A hunt
+    adds nothing: it sees what is on record.
+    """
     hours = float(arguments.get("hours", "24"))
     since = [one.at for one in scene.did("contained", "undone")]
     if not since:
@@ -142,7 +147,10 @@ def stays_quiet(scene: Scene, arguments: Mapping[str, str]) -> Result:
     if loud:
         told = [f"{_title(one.rule)} by {', '.join(one.principals[:2])}" for one in loud]
         return Result("failed", f"{len(loud)} detections since {start:%H:%M} UTC: {_some(told)}")
-    passed = (scene.now - start).total_seconds() / 3600
+    until = _looked_until(scene, begun, models)
+    if until is None:
+        return Result("waiting", f"nothing has looked since {start:%Y-%m-%d %H:%M} UTC")
+    passed = (until - begun) / _HOUR
     words = f"quiet for {passed:.1f} of {hours:g} hours"
     return Result("done" if passed >= hours else "waiting", words)
 
@@ -208,6 +216,18 @@ def record_whole(scene: Scene, arguments: Mapping[str, str]) -> Result:  # noqa:
     words = f"{found.answer}: {found.events} sealed events, {found.unsealed} not sealed yet"
     words += f"; {_some(faults)}" if faults else ""
     return Result("failed" if found.answer == "changed" else "done", words)
+
+
+def _looked_until(scene: Scene, begun: int, models: Sequence[str]) -> int | None:
+    """Return until when somebody looked since a time, in microseconds since the epoch."""
+    from casemate.store.guards import GuardBook
+
+    now = custody.micros(scene.now)
+    seen = [one.seen for one in GuardBook(scene.workspace).all()]
+    seen += [custody.micros(one.ended or one.started) for one in scene.workspace.runs("guard")]
+    last = checks_events.last_event(scene, begun, models)
+    seen += [] if last is None else [last]
+    return max((min(one, now) for one in seen if one > begun), default=None)
 
 
 def _latest(scene: Scene, verb: str) -> Run | None:
