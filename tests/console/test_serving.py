@@ -77,6 +77,9 @@ def test_the_loopback_needs_nothing():
         ({"listen": "127.0.0.1:0", "behind_tls_proxy": True}, "--new-token"),
         ({"listen": "127.0.0.1:0", "url": "https://console.example"}, "--new-token"),
         ({"listen": "127.0.0.1:0", "url": "console.example", "tokens": "t"}, "https://"),
+        ({"listen": "127.0.0.1:0", "url": "http://console.example", "tokens": "t"}, "https://"),
+        ({"listen": "127.0.0.1:0", "url": "http://10.0.0.7:80", "tokens": "t"}, "https://"),
+        ({"listen": "127.0.0.1:0", "url": "http://127.0.0.1@evil", "tokens": "t"}, "https://"),
         ({"listen": "127.0.0.1:99999"}, "--listen"),
         ({"listen": "127.0.0.1"}, "--listen"),
         ({"listen": "127.0.0.1:x"}, "--listen"),
@@ -101,6 +104,12 @@ def test_with_both_it_listens_to_everybody(tmp_path):
         listen(tokens="t", behind_tls_proxy=True, url="http://console.example")
     with pytest.raises(UsageError, match="no certificate"):
         listen(listen="0.0.0.0:0", tokens="t", tls_cert=key, tls_key=key)
+
+
+@pytest.mark.parametrize("host", ["localhost:8700", "127.0.0.1:8700", "[::1]:8700"])
+def test_another_port_of_the_loopback_may_lead_here(host):
+    place = listen(listen="127.0.0.1:0", url=f"http://{host}", tokens="t")
+    assert (place.hosts, place.scheme) == ({host}, "http")
 
 
 def test_a_port_that_is_taken_is_named():

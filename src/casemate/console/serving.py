@@ -151,8 +151,8 @@ def listen(table: ConsoleTable) -> Place:
     """Take the port, unless others could reach it unguarded.
 
     Raises:
-        UsageError: Not an address, a port that is taken, or one beyond the loopback without TLS or
-            without a way to tell people apart.
+        UsageError: Not an address, a port that is taken, or one that is reached from beyond the
+            loopback without TLS or without a way to tell people apart.
     """
     host, _, port = table.listen.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
@@ -180,6 +180,11 @@ def listen(table: ConsoleTable) -> Place:
     scheme = "https" if tls or table.behind_tls_proxy else "http"
     if named is not None and named.scheme != scheme:
         raise UsageError(f"{table.url}: browsers come over {scheme}")
+    if named is not None and named.scheme == "http" and not _is_loopback(named.hostname or ""):
+        raise UsageError(
+            f"{table.url} is reached over a network, where tokens would go in the clear",
+            hint='url = "https://..." with --tls-cert and --tls-key, or --behind-tls-proxy',
+        )
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.create_server((host, int(port)), family=family, backlog=128)
