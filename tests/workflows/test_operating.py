@@ -5,7 +5,7 @@ import subprocess
 import msgspec
 import pytest
 
-from casemate.errors import UsageError
+from casemate.errors import TargetError, UsageError
 from casemate.records.edge import Edge, Node
 from casemate.records.incident import Suspect, Triage
 from casemate.records.make import make
@@ -111,34 +111,123 @@ class TestPatch:
             operating.patch(loaded, workspace, case, "block", tmp_path / "no", by="bo")
 
 
+def known(workspace, *versions, model="fraud"):
+    """Versions the lineage knows, `poison` reaching those marked with `!`."""
+    poison = make(Node, id="file:poison.csv", kind="file", name="poison.csv")
+    nodes, edges = [poison], []
+    for one in versions:
+        number = one.strip("!")
+        node = make(
+            Node, id=f"mlflow:models/{model}/{number}", kind="version", name=f"{model} {number}"
+        )
+        nodes.append(node)
+        if one.endswith("!"):
+            edges.append(
+                make(Edge, source=poison.id, target=node.id, relation="derived-from", by="t")
+            )
+    LineageBook(workspace).add(nodes, edges)
+
+
 class TestAlias:
     @pytest.fixture
     def fraud(self):
         with registry({"fraud": [["1", "2", "3"], {"prod": "3", "shadow": "1"}]}) as held:
             yield held
 
+    @pytest.fixture
+    def scoped(self, loaded, workspace, case):
+        known(workspace, "1", "2", "3!")
+        operating.radius(loaded, workspace, case, by="bo", nodes=["poison.csv"])
+
+    @pytest.mark.usefixtures("scoped")
     def test_it_goes_back_to_the_version_before(self, loaded, workspace, case, fraud):
         freeze(workspace, case)
         lines = operating.set_alias(loaded, workspace, case, fraud.url, by="bo")
         assert fraud.models["fraud"][1] == {"prod": "2", "shadow": "1"}
         assert "--to 3" in lines[1]
-        told = last(workspace, case)
-        assert (told.kind, told.details["former"], told.details["now"]) == ("contained", "3", "2")
+        told = CaseBook(workspace).log(case).actions[-2:]
+        assert [(one.kind, one.outcome) for one in told] == [
+            ("contained", "planned"), ("contained", "done"),
+        ]  # fmt: skip
+        assert {(one.details["former"], one.details["now"]) for one in told} == {("3", "2")}
         assert CaseBook(workspace).get(case).state == "contained"
 
-    def test_a_version_within_the_radius_is_passed_over(self, loaded, workspace, case, fraud):
-        scoped = custody.action("bo", "scoped", "x", records=("mlflow:models/fraud/2",))
-        CaseBook(workspace).change(case, scoped, lambda one: one)
+    def test_without_a_radius_no_version_counts_as_good(self, loaded, workspace, case, fraud):
+        known(workspace, "1", "2", "3")
+        with pytest.raises(UsageError, match="not known") as caught:
+            operating.set_alias(loaded, workspace, case, fraud.url, by="bo", emergency=True)
+        assert "case radius" in caught.value.hint
+        assert fraud.models["fraud"][1]["prod"] == "3"
+        operating.set_alias(loaded, workspace, case, fraud.url, by="bo", to="1", emergency=True)
+        assert fraud.models["fraud"][1]["prod"] == "1"
+
+    def test_a_radius_that_was_not_kept_is_none(self, loaded, workspace, case, fraud):
+        scoped = custody.action("bo", "scoped", "x", records=("mlflow:models/fraud/3",))
+        CaseBook(workspace).change(case, scoped)
+        with pytest.raises(UsageError, match="was not kept"):
+            operating.set_alias(loaded, workspace, case, fraud.url, by="bo", dry_run=True)
+
+    def test_versions_within_any_radius_are_passed_over(self, loaded, workspace, case, fraud):
+        known(workspace, "1", "2!", "3")
+        nodes = ["mlflow:models/fraud/3"], ["poison.csv"], ["mlflow:models/fraud/3"]
+        for some in nodes:
+            operating.radius(loaded, workspace, case, by="bo", nodes=some)
         lines = operating.set_alias(loaded, workspace, case, fraud.url, by="bo", dry_run=True)
         assert "would stand for 1" in lines[0]
         assert fraud.models["fraud"][1]["prod"] == "3"
 
+    def test_versions_beyond_what_the_log_names_are_passed_over(self, loaded, workspace, case):
+        numbers = [str(number) for number in range(1, 1203)]
+        known(workspace, "1", *(f"{number}!" for number in numbers[1:]))
+        operating.radius(loaded, workspace, case, by="bo", nodes=["poison.csv"])
+        with registry({"fraud": [numbers[-60:], {"prod": "1202"}]}) as held:
+            with pytest.raises(UsageError, match="known to be good"):
+                operating.set_alias(loaded, workspace, case, held.url, by="bo", dry_run=True)
+            held.models["fraud"][0] = ["1", *numbers[-60:]]
+            lines = operating.set_alias(loaded, workspace, case, held.url, by="bo", dry_run=True)
+        assert "would stand for 1" in lines[0]
+
+    def test_a_version_the_lineage_does_not_know_is_not_known_to_be_good(
+        self, loaded, workspace, case, fraud
+    ):
+        known(workspace, "1", "3!")
+        operating.radius(loaded, workspace, case, by="bo", nodes=["poison.csv"])
+        lines = operating.set_alias(loaded, workspace, case, fraud.url, by="bo", dry_run=True)
+        assert "would stand for 1" in lines[0]
+
+    @pytest.mark.usefixtures("scoped")
     def test_evidence_comes_first(self, loaded, workspace, case, fraud):
         with pytest.raises(UsageError, match="not frozen"):
             operating.set_alias(loaded, workspace, case, fraud.url, by="bo")
         assert fraud.models["fraud"][1]["prod"] == "3"
         operating.set_alias(loaded, workspace, case, fraud.url, by="bo", emergency=True)
         assert "before the evidence was frozen" in last(workspace, case).text
+
+    def test_what_fails_is_on_the_log(self, loaded, workspace, case):
+        freeze(workspace, case)
+        with (
+            registry({"fraud": [["1", "2"], {"prod": "2"}]}, stubborn=True) as held,
+            pytest.raises(TargetError, match="still stands"),
+        ):
+            operating.set_alias(loaded, workspace, case, held.url, by="bo", to="1")
+        told = CaseBook(workspace).log(case).actions[-2:]
+        assert [one.outcome for one in told] == ["planned", "failed"]
+        assert "still stands" in told[1].text
+        assert CaseBook(workspace).get(case).state == "open"
+
+    def test_a_closed_case_changes_nothing(self, tmp_path, loaded, workspace, case, fraud):
+        path = tmp_path / "site.conf"
+        path.write_text(SITE)
+        closed = custody.action("ada", "closed", "over")
+        CaseBook(workspace).change(
+            case, closed, lambda one: msgspec.structs.replace(one, state="closed")
+        )
+        with pytest.raises(UsageError, match="is closed"):
+            operating.set_alias(loaded, workspace, case, fraud.url, by="bo", to="1", emergency=True)
+        with pytest.raises(UsageError, match="is closed"):
+            operating.patch(loaded, workspace, case, "block", path, by="bo")
+        assert fraud.models["fraud"][1]["prod"] == "3"
+        assert last(workspace, case).kind == "closed"
 
     @pytest.mark.parametrize(
         ("settings", "said"),
@@ -148,6 +237,7 @@ class TestAlias:
             ({"alias": "shadow"}, "no version before 1"),
         ],
     )
+    @pytest.mark.usefixtures("scoped")
     def test_what_is_not_clear_is_asked(self, loaded, workspace, case, fraud, settings, said):
         with pytest.raises(UsageError, match=said) as caught:
             operating.set_alias(loaded, workspace, case, fraud.url, by="bo", settings=settings)

@@ -178,6 +178,20 @@ def radius(
     return Blast(whole, found, tuple(served), number, people, tuple(notes))
 
 
+def reached(workspace: Workspace, starts: Sequence[str], kind: str) -> set[str]:
+    """Return the ids of all nodes of a kind that some nodes reach, themselves among them.
+
+    Raises:
+        UsageError: A start is not in the lineage, or there is more than can be followed.
+    """
+    book = LineageBook(workspace)
+    reach = book.reach(starts)
+    if reach.cut:
+        raise UsageError("the radius is larger than can be followed")
+    wanted = [number for number, of in book.kinds_at(reach.numbers).items() if of == kind]
+    return {one.id for one in book.nodes_at(wanted).values()}
+
+
 class Blast(NamedTuple):
     """How far contaminated data or models reach."""
 
