@@ -67,7 +67,7 @@ def test_notes_facts_owners_and_types(case, capsys):
 
 
 def test_the_playbook_is_followed_and_papers_are_written(case, capsys):
-    assert case("playbook", "latest", "--all") in (0, 3)
+    assert case("playbook", "latest", "--all") == 3
     told = capsys.readouterr().out
     assert "respond-adversarial-perturbation" in told
     assert re.search(r" done +freeze ", told)
@@ -75,6 +75,13 @@ def test_the_playbook_is_followed_and_papers_are_written(case, capsys):
     assert case("handover", "latest") == 0
     assert "handover-1.md" in capsys.readouterr().out
     assert case("paper", "latest", "serious-incident") == 0
+
+
+def test_a_playbook_exits_with_3_while_a_check_waits_or_has_failed(case):
+    for step, code in (("guard-obeys", 3), ("who-and-how-far", 0), ("hold-decisions", 0)):
+        assert case("playbook", "latest", "--step", step) == code, step
+    assert case("playbook", "latest", "--step", "guard-obeys", "--answer", "by hand") == 0
+    assert case("playbook", "latest", "--step", "contain-answers", "--skip", "a test") == 0
 
 
 def test_a_closed_case_is_packed_and_verifies(case, capsys, tmp_path):
