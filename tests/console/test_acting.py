@@ -9,7 +9,7 @@ from casemate.console.acting import ACTS, fact, status_of
 from casemate.errors import Conflict, StoreError, UsageError
 from casemate.store.cases import CaseBook
 from casemate.store.orders import OrderBook
-from casemate.workflows import playbooks
+from casemate.workflows import papers, playbooks
 from tests.console.scene import client, enter
 
 
@@ -88,6 +88,12 @@ def test_a_paper_is_written_and_shown(act):
     for wrong in ("../items.jsonl", "nope.md", ""):
         found = act.asking.get(f"/cases/{act.night.case}/paper", params={"name": wrong})
         assert found.status_code == 400
+
+
+def test_every_kind_of_paper_can_be_chosen(act):
+    for kind, one in papers.KINDS.items():
+        assert f'<option value="{kind}">{one.title}</option>' in act.page()
+        act("/cases/CASE/paper", kind=kind)
 
 
 def test_the_weakness_is_tracked(act):

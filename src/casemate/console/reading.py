@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 
 _LONGEST = 1 << 20
 """Bytes of a paper that are shown."""
-PAPERS = (
-    ("handover", "Handover to the next shift"),
-    ("postmortem", "Postmortem"),
-    ("serious-incident", "Serious incident, AI Act Art. 73 (draft)"),
-    ("data-breach", "Data breach, GDPR Art. 33 (draft)"),
-    ("advisory-note", "Note for users"),
-)
-"""Papers that can be written, as `casemate.workflows.papers` knows them."""
 
 
 class Page(NamedTuple):
@@ -64,7 +56,7 @@ def cases(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
 
 def case(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
     """Show what a case is."""
-    from casemate.workflows import containing
+    from casemate.workflows import containing, papers
     from casemate.workflows.cases import view
 
     found = view(desk.workspace, given["case"])
@@ -81,7 +73,7 @@ def case(desk: Desk, given: Mapping[str, str]) -> Mapping[str, Any]:
         "kinds": casefile.kinds(),
         "containments": tuple(containing.ACTIONS),
         "papers": casefile.papers(found.folder),
-        "paper_kinds": PAPERS,
+        "paper_kinds": [(kind, one.title) for kind, one in papers.KINDS.items()],
         "played": _played(desk, found.incident.id),
         "questions": _questions(found.clocks),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from casemate.case.papers import inside, outside, render
 from casemate.case.papers.telling import Told
@@ -24,12 +24,21 @@ if TYPE_CHECKING:
     from casemate.store.workspace import Workspace
     from casemate.workflows.config import Loaded
 
-KINDS: Mapping[str, Callable[[Told], Paper]] = {
-    "handover": inside.handover,
-    "postmortem": inside.postmortem,
-    "serious-incident": outside.serious_incident,
-    "data-breach": outside.data_breach,
-    "advisory-note": outside.advisory_note,
+
+class Kind(NamedTuple):
+    """One kind of paper."""
+
+    title: str
+    """As one chooses it from a list."""
+    tell: Callable[[Told], Paper]
+
+
+KINDS: Mapping[str, Kind] = {
+    "handover": Kind("Handover to the next shift", inside.handover),
+    "postmortem": Kind("Postmortem", inside.postmortem),
+    "serious-incident": Kind("Serious incident, AI Act Art. 73 (draft)", outside.serious_incident),
+    "data-breach": Kind("Data breach, GDPR Art. 33 (draft)", outside.data_breach),
+    "advisory-note": Kind("Note for users", outside.advisory_note),
 }
 FOLDER = "papers"
 _TITLES = {"drift": "Drift", "outage": "Outage", "benign": "Nothing wrong"}
@@ -62,7 +71,7 @@ def write_paper(
     if kind not in KINDS:
         raise UsageError(f"there is no paper '{kind}'", hint=f"there are: {', '.join(KINDS)}")
     told = gather(workspace, case, by=by)
-    made = KINDS[kind](told)
+    made = KINDS[kind].tell(told)
     folder = cases.view(workspace, told.incident.id).folder / FOLDER
     path = _write(folder, kind, render.markdown(made), render.html(made))
     names = ", ".join(one.fact for one in made.blanks[:8])
