@@ -2,6 +2,7 @@
 
     CasemateError            .hint: what to do next, one line
     ├── UsageError           the caller asked for something that cannot be     -> exit 2
+    │   ├── NotFound         there is no record of that name
     │   └── Conflict         somebody else came first; look again, then decide
     ├── MissingExtra         an optional dependency is not installed           -> exit 2
     ├── CatalogError         an entry is wrong; carries file and key           -> exit 2
@@ -29,6 +30,10 @@ class CasemateError(Exception):
 
 class UsageError(CasemateError):
     """The caller asked for something that cannot be."""
+
+
+class NotFound(UsageError):
+    """There is no record of that name."""
 
 
 class Conflict(UsageError):

@@ -6,7 +6,7 @@ import pytest
 
 from casemate.console import acting
 from casemate.console.acting import ACTS, fact, status_of
-from casemate.errors import Conflict, StoreError, UsageError
+from casemate.errors import Conflict, NotFound, StoreError, UsageError
 from casemate.store.cases import CaseBook
 from casemate.store.orders import OrderBook
 from casemate.workflows import papers, playbooks
@@ -182,9 +182,8 @@ def test_answers_are_taken_for_what_they_say(text, value):
 
 
 def test_errors_have_the_status_programs_expect():
-    assert status_of(UsageError("there is no case 'x'")) == 404
-    assert status_of(UsageError("case-2026-0001 was changed in the meantime by bob")) == 409
-    assert status_of(Conflict("that is under way")) == 409
+    assert status_of(NotFound("there is no case 'x'")) == 404
+    assert status_of(Conflict("case-2026-0001 was changed by bob")) == 409
     assert status_of(UsageError("what?")) == 400
     assert status_of(StoreError("the disk is full")) == 503
     assert all(path.startswith("/") for path in ACTS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from casemate.errors import CasemateError, Conflict, UsageError
+from casemate.errors import CasemateError, Conflict, NotFound, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -377,11 +377,8 @@ def _place(case: str, part: str = "") -> str:
 
 def status_of(error: CasemateError) -> int:
     """Return the HTTP status of what went wrong."""
+    if isinstance(error, NotFound):
+        return 404
     if isinstance(error, Conflict):
         return 409
-    if isinstance(error, UsageError):
-        text = str(error)
-        if text.startswith("there is no case"):
-            return 404
-        return 409 if "changed in the meantime" in text else 400
-    return 503
+    return 400 if isinstance(error, UsageError) else 503

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from casemate.errors import StoreError, UsageError
+from casemate.errors import Conflict, NotFound, StoreError, UsageError
 from casemate.records.codec import decode, encode
 from casemate.records.incident import Action, Incident
 
@@ -79,7 +79,8 @@ class CaseBook:
         known = ", ".join(one.id for one in (found or cases)[-3:])
         problem = f"{len(found)} cases are called" if found else "there is no case"
         hint = f"there are: {known}" if known else "casemate case open --from DETECTION makes one"
-        raise UsageError(f"{problem} '{which}'", hint=hint)
+        kind = UsageError if found else NotFound
+        raise kind(f"{problem} '{which}'", hint=hint)
 
     def all(self) -> list[Incident]:
         """Return every case, oldest first."""
@@ -153,15 +154,15 @@ class CaseBook:
             also: What else is written in the same transaction, such as orders.
 
         Raises:
-            UsageError: There is no such case, or it has been changed since `version`; the attempt
-                is then on its log as a conflict.
+            NotFound: There is no such case.
+            Conflict: It has been changed since `version`; the attempt is then on its log.
             StoreError: The workspace cannot be written.
         """
         with self._workspace.writing() as database:
             row = database.execute("SELECT body FROM cases WHERE id = ?", (case,)).fetchone()
             found = decode(row[0]) if row else None
             if not isinstance(found, Incident):
-                raise UsageError(f"there is no case '{case}'", hint="casemate case list")
+                raise NotFound(f"there is no case '{case}'", hint="casemate case list")
             late = version is not None and version != found.version
             if late:
                 action = msgspec.structs.replace(action, outcome="conflict")
@@ -184,7 +185,7 @@ class CaseBook:
                 None,
             )
             by = f" by {other.author} ({other.text})" if other is not None else ""
-            raise UsageError(
+            raise Conflict(
                 f"{case} was changed in the meantime{by}",
                 hint=f"casemate case show {case}, then decide again",
             )
