@@ -251,7 +251,7 @@ class _Rehearsing:
             self.service.obey(self.workspace, datetime.now(UTC))
         elif one.check == "facts-told":
             names = one.arguments.get("names", "").split(",")
-            cases.tell(self.workspace, ident, dict.fromkeys(names, 0), by=_BY)
+            cases.tell(self.workspace, ident, dict.fromkeys(names, False), by=_BY)
         elif one.check == "clocks-answered":
             from casemate.case.clocks import unanswered
 
