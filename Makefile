@@ -55,7 +55,7 @@ docs: .venv/dev.stamp ## build the documentation into site/
 	@echo "site/index.html"
 
 bench: .venv/dev.stamp ## measure against peers, each in a venv of its own (long; needs a quiet machine)
-	@for script in startup scan_peers attacks_white_box blackbox_peers endpoints detection false_alarms fingerprints guard_cost proxies telemetry streams hunt; do echo "== $$script"; $(BIN)/python bench/$$script.py || exit 1; done
+	@for script in startup scan_peers attacks_white_box blackbox_peers endpoints detection false_alarms fingerprints guard_cost proxies telemetry streams hunt incidents triage radius matching bundle scoring affected console; do echo "== $$script"; $(BIN)/python bench/$$script.py || exit 1; done
 
 fuzz: .venv/dev.stamp ## a million mutations of every format reader (long)
 	@CASEMATE_FUZZ=1000000 $(BIN)/python -m pytest tests/fuzz -m "slow or not slow" --timeout=0
