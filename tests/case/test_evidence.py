@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -84,3 +85,31 @@ def test_a_full_disk_leaves_no_half_of_a_file(tmp_path, monkeypatch):
     with pytest.raises(StoreError, match="No space left"):
         evidence.keep(tmp_path, "x", pieces(), kind="log", source="x", how="q", at=NOW)
     assert list((tmp_path / evidence.COPIES).iterdir()) == []
+
+
+def test_pieces_that_break_off_leave_no_half_of_a_file(tmp_path):
+    def pieces():
+        yield b"1"
+        raise StoreError("the server has gone away")
+
+    with pytest.raises(StoreError, match="gone away"):
+        evidence.keep(tmp_path, "x", pieces(), kind="log", source="x", how="q", at=NOW)
+    assert list((tmp_path / evidence.COPIES).iterdir()) == []
+
+
+def test_a_copy_that_is_interrupted_leaves_no_half_of_a_file(tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "m.pt"
+    path.write_bytes(b"weights")
+    with pytest.raises(KeyboardInterrupt):
+        evidence.copy(tmp_path, frozen(path), path, at=NOW, progress=interrupt)
+    assert list((tmp_path / evidence.COPIES).iterdir()) == []
+
+
+def test_hashing_stops_when_the_time_is_up(tmp_path):
+    path = tmp_path / "m.pt"
+    path.write_bytes(b"weights")
+    assert evidence.digest_within(path, time.monotonic() + 60) == evidence.digest_of(path)
+    assert evidence.digest_within(path, time.monotonic() - 1) == (None, 7)

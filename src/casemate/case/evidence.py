@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -123,11 +124,11 @@ def keep(
             os.fsync(out.fileno())
         digest = hashed.hexdigest()
         Path(part).replace(target / digest)
+        part = None
     except OSError as error:
-        if part is not None:
-            with contextlib.suppress(OSError):
-                Path(part).unlink()
         raise StoreError(f"evidence cannot be written to {folder}: {error.strerror}") from error
+    finally:  # whatever stopped it, be it what yields the pieces
+        _drop(part)
     return Item(
         name=name,
         kind=kind,
@@ -181,13 +182,13 @@ def copy(
                 os.fsync(out.fileno())
         digest = hashed.hexdigest()
         Path(part).replace(target / digest)
+        part = None
     except FileNotFoundError:
         return msgspec.structs.replace(made, state="absent", why="it is no longer there")
     except OSError as error:
-        if part is not None:
-            with contextlib.suppress(OSError):
-                Path(part).unlink()
         return msgspec.structs.replace(made, state="failed", why=str(error.strerror))
+    finally:
+        _drop(part)
     named = f"sha256:{digest}"
     same = item.frozen_digest in (None, named)
     return msgspec.structs.replace(
@@ -210,6 +211,32 @@ def digest_of(path: Path) -> tuple[str, int]:
     with path.open("rb") as data:
         found = hashlib.file_digest(data, "sha256")
         return f"sha256:{found.hexdigest()}", data.tell()
+
+
+def digest_within(path: Path, until: float) -> tuple[str | None, int]:
+    """Return the digest of a file, None where the time does not suffice, and its bytes.
+
+    Args:
+        path: The file.
+        until: Of `time.monotonic`, when to stop.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    hashed = hashlib.sha256()
+    with path.open("rb") as data:
+        size = os.fstat(data.fileno()).st_size
+        while time.monotonic() < until:
+            if not (block := data.read(_BLOCK)):
+                return f"sha256:{hashed.hexdigest()}", data.tell()
+            hashed.update(block)
+    return None, size
+
+
+def _drop(part: str | None) -> None:
+    if part is not None:
+        with contextlib.suppress(OSError):
+            Path(part).unlink()
 
 
 def _ends_with_newline(path: Path) -> bool:

@@ -16,6 +16,7 @@ from casemate.case.clocks import clocks, told, unanswered
 from casemate.case.playbook import Result
 from casemate.catalog import loader
 from casemate.catalog.entries import Deadline
+from casemate.errors import StoreError
 from casemate.store.cases import CaseBook
 from casemate.store.guards import GuardBook
 from casemate.store.orders import OrderBook
@@ -94,15 +95,19 @@ def scene(loaded: Loaded, workspace: Workspace, case: str, *, now: datetime | No
         folder=folder,
         orders=tuple(one for _, one in orders.history() if one.id in incident.orders),
         active=frozenset(one.id for one in orders.active(at)),
-        query=_near(collecting.query_of(workspace, incident, loaded)),
+        query=_near(loaded, workspace, incident),
         now=at,
     )
 
 
-def _near(query: EventQuery | None) -> EventQuery | None:
+def _near(loaded: Loaded, workspace: Workspace, case: Incident) -> EventQuery | None:
     """Return the events asked for in this process: the queries are ours, and a dozen is asked."""
     from casemate.store.telemetry.query import Telemetry
 
+    try:
+        query = collecting.query_of(workspace, case, loaded)
+    except StoreError:
+        return None  # checks that ask for events wait; the others can be made
     return Telemetry(query.folder, isolated=False) if isinstance(query, Telemetry) else query
 
 
@@ -112,18 +117,19 @@ def evidence_frozen(scene: Scene, arguments: Mapping[str, str]) -> Result:  # no
     if not frozen or not scene.items:
         return Result("failed", "nothing was frozen; casemate case collect CASE takes what is left")
     contained = scene.did("contained")
+    first = next(iter(scene.did("frozen")), frozen[0])  # what failed may have been made good since
     bad = [one for one in scene.items if one.state in ("failed", "absent")]
-    words = f"{len(scene.items)} items at {frozen[0].at:%Y-%m-%d %H:%M:%S} UTC"
+    words = f"{len(scene.items)} items at {first.at:%Y-%m-%d %H:%M:%S} UTC"
     if bad:
         words += f"; not to be had: {_some([f'{one.name} ({one.why})' for one in bad])}"
-    if contained and contained[0].number < frozen[0].number:
+    if contained and contained[0].number < first.number:
         return Result(
             "failed",
             f"{words}, but line {contained[0].number} of the log contained before: "
             f"{contained[0].text}",
         )
-    if frozen[0].outcome != "done":
-        return Result("failed", f"{words}; {frozen[0].text}")
+    if first.outcome != "done":
+        return Result("failed", f"{words}; {first.text}")
     return Result("done", f"{words}, before any containment")
 
 

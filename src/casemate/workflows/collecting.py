@@ -7,9 +7,10 @@ hashed in time. Collecting copies files and the events of the suspects, and says
 from __future__ import annotations
 
 import platform
-import re
 import time
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,10 +21,10 @@ from casemate.records.codec import encode
 from casemate.records.make import make
 from casemate.store.cases import CaseBook
 from casemate.workflows import custody
+from casemate.workflows.artifacts import Names, artifacts, relative, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from casemate.case.evidence import Item
     from casemate.records.incident import Incident
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 """Freezing must be done by then; what it cannot hash in that time is hashed when it is copied."""
 _HASHING = 20.0
-_RATE = 250e6
-"""Bytes that are hashed in a second, about."""
+_WRITING = 5.0
+"""Of the time for freezing, what is left for the list of items and the log."""
 _MARGIN = 3600 * 1_000_000
 _MOST_EVENTS = 2_000_000
+_SUSPECTS = "events/suspects.jsonl"
 
 
 def folder_of(workspace: Workspace, case: str) -> Path:
@@ -47,18 +49,30 @@ def folder_of(workspace: Workspace, case: str) -> Path:
 
 
 def query_of(workspace: Workspace, case: Incident, loaded: Loaded) -> EventQuery | None:
-    """Return the events of a case; None where there are none on record."""
+    """Return the events of a case; None where there is no telemetry.
+
+    Raises:
+        StoreError: There is, and it cannot be reached or read.
+    """
     return query_at(case.telemetry or telemetry_of(workspace, loaded))
 
 
 def query_at(place: str) -> EventQuery | None:
-    """Return the events of a place; None where there are none."""
+    """Return the events of a place; None where there is no such folder.
+
+    Raises:
+        StoreError: There is, and it cannot be reached or read.
+    """
     from casemate.store.telemetry.opening import open_query
 
-    try:
-        return open_query(place, isolated=False)  # every text is our own
-    except StoreError:
-        return None
+    if "://" not in place:
+        try:
+            next(Path(place).iterdir(), None)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"{place} cannot be read: {error.strerror}") from error
+    return open_query(place, isolated=False)  # every text is our own
 
 
 def telemetry_of(workspace: Workspace, loaded: Loaded) -> str:
@@ -95,41 +109,82 @@ def freeze(
     Raises:
         StoreError: Nothing can be written.
     """
+    return _freeze(loaded, workspace, case, by, lambda: sources, PARTS)[0]
+
+
+PARTS = ("records", "configuration", "log position", "artifacts")
+"""What is frozen, in that order; each may fail without the others."""
+
+
+def _freeze(
+    loaded: Loaded,
+    workspace: Workspace,
+    case: Incident,
+    by: str,
+    named: Callable[[], Sources],
+    parts: Collection[str],
+) -> tuple[Incident, dict[str, str]]:
+    """Freeze some parts; return the case as it is now and why parts failed, by part."""
     began = time.monotonic()
     folder = folder_of(workspace, case.id)
     items: list[Item] = []
-    failed: list[str] = []
-    takes: tuple[tuple[str, Callable[[], list[Item]]], ...] = (
-        ("records", lambda: _records(workspace, case, sources, folder)),
-        ("configuration", lambda: _configuration(loaded, folder)),
-        ("log position", lambda: _position(workspace, case, loaded, folder)),
-        ("artifacts", lambda: _artifacts(loaded, workspace)),
-    )
-    for name, take in takes:
+    failed: dict[str, str] = {}
+    takes: dict[str, Callable[[], list[Item]]] = {
+        "records": lambda: _records(workspace, case, named(), folder),
+        "configuration": lambda: _configuration(loaded, folder),
+        "log position": lambda: _position(workspace, case, loaded, folder),
+        "artifacts": lambda: _artifacts(loaded, workspace, folder, began + SECONDS - _WRITING),
+    }
+    for name in parts:
         try:
-            items += take()
+            items += takes[name]()
         except (CasemateError, OSError) as error:
-            failed.append(f"{name}: {error}")
+            failed[name] = str(error)
     try:
         evidence.write(folder, items)
     except (CasemateError, OSError) as error:
-        failed.append(f"the list of items: {error}")
+        failed = {**dict.fromkeys(parts, f"the list of items: {error}"), **failed}
     took = time.monotonic() - began
     waiting = sum(one.state == "frozen" for one in items)
     text = f"{len(items)} items of evidence frozen in {took:.1f} s; {waiting} still to be copied"
+    if unread := [one.name for one in items if one.state == "failed"]:
+        more = f" and {len(unread) - 4} more" if len(unread) > 4 else ""
+        text += f"; cannot be read: {', '.join(unread[:4])}{more}"
     if failed:
-        text += f"; not frozen: {'; '.join(failed)}"
-    return CaseBook(workspace).change(
+        text += f"; not frozen: {'; '.join(f'{name}: {why}' for name, why in failed.items())}"
+    changed = CaseBook(workspace).change(
         case.id,
         custody.action(
-            by,
-            "frozen",
-            text,
-            outcome="failed" if failed else "done",
+            by, "frozen", text, outcome="failed" if failed else "done",
             records=tuple(one.digest for one in items if one.digest)[:64],
-            details={"items": len(items), "seconds": round(took, 3), "waiting": waiting},
+            details={
+                "items": len(items), "seconds": round(took, 3), "waiting": waiting,
+                "failed": ", ".join(failed),
+            },
         ),
-    )
+    )  # fmt: skip
+    return changed, failed
+
+
+def _freeze_again(loaded: Loaded, workspace: Workspace, case: Incident, by: str) -> list[Item]:
+    """Freeze what could not be when the case was opened; an item for each part that still fails."""
+    from casemate.workflows import sources
+
+    frozen = [one for one in CaseBook(workspace).log(case.id).actions if one.kind == "frozen"]
+    if any(one.outcome == "done" for one in frozen):
+        return []
+    said = str(frozen[-1].details.get("failed", "")) if frozen else ""
+    parts = [one for one in said.split(", ") if one in PARTS] or PARTS
+    named = partial(sources.find, workspace, case.sources)
+    failed = _freeze(loaded, workspace, case, by, named, parts)[1]
+    now = datetime.now(UTC)
+    return [
+        evidence.Item(
+            name=name, kind="record", state="failed", source=case.id, how="frozen again", at=now,
+            why=why,
+        )
+        for name, why in failed.items()
+    ]  # fmt: skip
 
 
 def collect(
@@ -142,37 +197,66 @@ def collect(
 ) -> list[Item]:
     """Copy what was only frozen, and the events of the suspects around the window.
 
-    What is gone, changed or does not fit on the disk becomes an item that says so.
+    What could not be frozen when the case was opened is frozen now. What is gone, changed, cannot
+    be read or does not fit on the disk becomes an item that says so.
     """
+    lost = _freeze_again(loaded, workspace, case, by)
+    made: list[Item] = []
+    whole = False
+    try:
+        for item in _copies(loaded, workspace, case, progress):
+            evidence.write(folder_of(workspace, case.id), [item])
+            made.append(item)
+        whole = True
+    finally:  # the log has a line of it however it ended
+        if made or not whole:
+            _log_copies(workspace, case, by, made, whole=whole)
+    return [*lost, *made]
+
+
+def _log_copies(
+    workspace: Workspace, case: Incident, by: str, made: Sequence[Item], *, whole: bool
+) -> None:
+    bad = [one for one in made if one.state not in ("copied", "changed")]
+    text = f"{len(made) - len(bad)} items of evidence copied"
+    if bad:
+        text += "; not copied: " + "; ".join(f"{one.name} ({one.why})" for one in bad)
+    if not whole:
+        text += "; it was broken off"
+    CaseBook(workspace).change(
+        case.id,
+        custody.action(
+            by, "collected", text, outcome="failed" if bad or not whole else "done",
+            records=tuple(one.digest for one in made if one.digest)[:64],
+            details={"items": len(made), "bytes": sum(one.bytes or 0 for one in made)},
+        ),
+    )  # fmt: skip
+
+
+def _copies(
+    loaded: Loaded,
+    workspace: Workspace,
+    case: Incident,
+    progress: Callable[[str, int, int], None] | None,
+) -> Iterator[Item]:
+    """Yield each item that was only frozen, or could not be read then, as it is now."""
     folder = folder_of(workspace, case.id)
     now = datetime.now(UTC)
-    made = []
     known = evidence.read(folder)
     for item in known:
-        if item.state == "frozen":
+        if item.state == "frozen" or (item.state == "failed" and item.kind == "artifact"):
             path = loaded.root / item.source
-            done = evidence.copy(folder, item, path, at=now, progress=progress)
-            evidence.write(folder, [done])
-            made.append(done)
-    if not any(one.name == "events/suspects.jsonl" and one.copy for one in known):
-        found = _suspects(workspace, case, loaded, folder, progress)
+            yield evidence.copy(folder, item, path, at=now, progress=progress)
+    if not any(one.name == _SUSPECTS and one.copy for one in known):
+        try:
+            found = _suspects(workspace, case, loaded, folder, progress)
+        except (CasemateError, OSError) as error:
+            found = evidence.Item(
+                name=_SUSPECTS, kind="events", state="failed", source="telemetry",
+                how="queried from the telemetry", at=now, why=str(error),
+            )  # fmt: skip
         if found is not None:
-            evidence.write(folder, [found])
-            made.append(found)
-    bad = [one for one in made if one.state not in ("copied", "changed")]
-    if made:
-        text = f"{len(made) - len(bad)} items of evidence copied"
-        if bad:
-            text += "; not copied: " + "; ".join(f"{one.name} ({one.why})" for one in bad)
-        CaseBook(workspace).change(
-            case.id,
-            custody.action(
-                by, "collected", text, outcome="failed" if bad else "done",
-                records=tuple(one.digest for one in made if one.digest)[:64],
-                details={"items": len(made), "bytes": sum(one.bytes or 0 for one in made)},
-            ),
-        )  # fmt: skip
-    return made
+            yield found
 
 
 def _records(workspace: Workspace, case: Incident, sources: Sources, folder: Path) -> list[Item]:
@@ -204,14 +288,15 @@ def _configuration(loaded: Loaded, folder: Path) -> list[Item]:
 
     now = datetime.now(UTC)
     found = []
+    names = Names(folder)
     for path in filter(None, (loaded.path, *_beside(loaded))):
         if not path.is_file():
             continue
-        source = _relative(path, loaded.root)
+        source = relative(path, loaded.root)
         found.append(
             evidence.keep(
-                folder, f"config/{path.name}", path.read_bytes(), kind="config", source=source,
-                how="copied", at=now,
+                folder, names.of(f"config/{safe(path.name)}", source), path.read_bytes(),
+                kind="config", source=source, how="copied", at=now,
             )
         )  # fmt: skip
     packages = {str(one.metadata["Name"]): one.version for one in metadata.distributions()}
@@ -239,8 +324,6 @@ def _beside(loaded: Loaded) -> Iterator[Path]:
 
 def _position(workspace: Workspace, case: Incident, loaded: Loaded, folder: Path) -> list[Item]:
     """Freeze how far each writer's record goes and the newest signed checkpoint."""
-    from pathlib import Path
-
     now = datetime.now(UTC)
     place = case.telemetry or telemetry_of(workspace, loaded)
     query = query_of(workspace, case, loaded)
@@ -263,7 +346,7 @@ def _position(workspace: Workspace, case: Incident, loaded: Loaded, folder: Path
         found.append(
             evidence.keep(
                 folder, "log/checkpoints", note.read_bytes(), kind="log",
-                source=_relative(note, loaded.root), how="copied", at=now,
+                source=relative(note, loaded.root), how="copied", at=now,
             )
         )  # fmt: skip
     else:
@@ -273,23 +356,25 @@ def _position(workspace: Workspace, case: Incident, loaded: Loaded, folder: Path
     return found
 
 
-def _artifacts(loaded: Loaded, workspace: Workspace) -> list[Item]:
+def _artifacts(loaded: Loaded, workspace: Workspace, folder: Path, until: float) -> list[Item]:
     """Freeze the files of model and data: the digest where it is had in time, else the place."""
     now = datetime.now(UTC)
+    until = min(until, time.monotonic() + _HASHING)
+    names = Names(folder)
     found = []
-    left = _HASHING * _RATE
     for path in artifacts(loaded, workspace):
-        source = _relative(path, loaded.root)
-        size = path.stat().st_size
-        digest = None
-        if size <= left:
-            digest, size = evidence.digest_of(path)
-            left -= size
+        source = relative(path, loaded.root)
+        digest, size, why = None, None, None
+        try:
+            digest, size = evidence.digest_within(path, until)
+        except OSError as error:
+            why = str(error.strerror)
         found.append(
             make(
-                evidence.Item, name=f"artifacts/{_safe(source)}", kind="artifact",
-                state="frozen", source=source, how="hashed" if digest else "noted", at=now,
-                digest=digest, frozen_digest=digest, bytes=size,
+                evidence.Item, name=names.of(f"artifacts/{safe(source)}", source),
+                kind="artifact", state="frozen" if why is None else "failed", source=source,
+                how="hashed" if digest else "noted", at=now, digest=digest, frozen_digest=digest,
+                bytes=size, why=why,
             )
         )  # fmt: skip
     return found
@@ -324,7 +409,7 @@ def _suspects(
                 yield encode(one) + b"\n"
 
     made = evidence.keep(
-        folder, "events/suspects.jsonl", lines(), kind="events", source="telemetry",
+        folder, _SUSPECTS, lines(), kind="events", source="telemetry",
         how="queried from the telemetry", at=datetime.now(UTC),
     )  # fmt: skip
     if count >= _MOST_EVENTS:
@@ -349,42 +434,6 @@ def events_of(
             at=datetime.now(UTC),
         )
     ]  # fmt: skip
-
-
-def artifacts(loaded: Loaded, workspace: Workspace) -> list[Path]:
-    """Return the files that the configuration names: model, data, and what a scan looks at."""
-    from casemate.targets import uri
-
-    table = loaded.config
-    named = list(table.scan.paths)
-    for one in (table.model.target, table.model.data, *(part.uri for part in table.component)):
-        if one is not None and "://" not in one:
-            try:
-                named.append(str(uri.parse(one, loaded.root).path(loaded.root)))
-            except CasemateError:
-                named.append(one)
-    found: dict[Path, None] = {}
-    for name in named:
-        path = loaded.root / name
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            inside = workspace.folder in file.parents
-            if file.is_file() and not file.is_symlink() and not inside:
-                found[file] = None
-    return list(found)
-
-
-def _relative(path: Path, root: Path) -> str:
-    try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError:
-        return path.as_posix()
-
-
-def _safe(name: str) -> str:
-    """Return a relative path that is one on every system, whatever the file was called."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    kept = (re.sub(r"[^\w.+@=-]", "_", part, flags=re.ASCII)[:100] for part in parts)
-    return "/".join(kept) or "file"
 
 
 def _absent(name: str, kind: Any, source: str, why: str, at: datetime) -> Item:

@@ -11,7 +11,7 @@ from casemate.case.triage.report import Focus
 from casemate.case.triage.report import triage as judge
 from casemate.catalog import loader
 from casemate.catalog.entries import Playbook, ThreatKind
-from casemate.errors import CasemateError
+from casemate.errors import CasemateError, StoreError
 from casemate.records.incident import Guess, Incident, Triage
 from casemate.records.make import make
 from casemate.records.severity import Confidence
@@ -127,20 +127,30 @@ def _triage(
     until: int | None,
     model: str | None,
 ) -> Triage:
-    query = collecting.query_of(workspace, case, loaded)
     if named.findings and not named.detections and not named.events and since is None:
         return _of_findings(named.findings)
-    if query is None:
-        where = case.telemetry or collecting.telemetry_of(workspace, loaded)
-        return make(
-            Triage,
-            assessment="cannot-tell",
-            confidence=Confidence.CERTAIN,
-            reasons=(f"there are no events in {where}",),
-            next_steps=("casemate import brings past traffic in",),
+    where = case.telemetry or collecting.telemetry_of(workspace, loaded)
+    try:
+        query = collecting.query_of(workspace, case, loaded)
+    except StoreError as error:
+        return _untold(
+            f"the events in {where} cannot be read: {error}",
+            f"casemate case triage {case.id}, when they can be read again",
         )
+    if query is None:
+        return _untold(f"there are no events in {where}", "casemate import brings past traffic in")
     focus = Focus(model=model, since=since, until=until, events=named.events)
     return judge(query, detections=named.detections, focus=focus)
+
+
+def _untold(reason: str, step: str) -> Triage:
+    return make(
+        Triage,
+        assessment="cannot-tell",
+        confidence=Confidence.CERTAIN,
+        reasons=(reason,),
+        next_steps=(step,),
+    )
 
 
 def _of_findings(found: Sequence[Finding]) -> Triage:
