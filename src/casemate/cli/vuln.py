@@ -77,7 +77,9 @@ def add_parser(verbs: Any) -> None:
     exported.add_argument("which", metavar="ID", help="cmv-... or case-...")
     exported.add_argument("--to", required=True, choices=("csaf", "osv", "stix", "avid", "ocsf"))
     exported.add_argument(
-        "--no-principals", action="store_true", help="stix, ocsf: leave out who took part"
+        "--no-principals",
+        action="store_true",
+        help="stix, ocsf: name nobody who took part (the others never do)",
     )
     _publisher(exported)
     exported.set_defaults(run=run_export)

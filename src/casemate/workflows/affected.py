@@ -110,8 +110,9 @@ def affected(
     if whole and not things:
         unsure.append(_UNSEEN)
     tracked = VulnerabilityBook(workspace).all()
+    concerned = {one.vulnerability for one in applies.to_tracked(tracked, things)}
     # Answers are handed on as VEX, which names nobody.
-    told = [callers.weakness_without(workspace, one) for one in tracked]
+    told = [callers.weakness_without(workspace, it) for it in tracked if it.id in concerned]
     found += applies.to_tracked(told, things)
     looked.append(f"{len(tracked)} tracked weaknesses against {len(things)} models and files")
     found.sort(key=lambda one: (_ORDER.index(one.product.status), one.product.name))

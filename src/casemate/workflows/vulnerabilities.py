@@ -22,6 +22,7 @@ from casemate.vuln import cvss3
 from casemate.vuln import facts as known
 from casemate.vuln.scoring import scores
 from casemate.vuln.tracking import moved, noted, same
+from casemate.workflows import callers
 from casemate.workflows.affected import Answers, affected
 from casemate.workflows.custody import action, named
 from casemate.workflows.weaknesses import seen
@@ -203,24 +204,33 @@ def export(
         which: A weakness (`cmv-...`) or a case (`case-...`).
         form: `stix` takes both, `ocsf` a case, the others a weakness.
         publisher: Who says so.
-        principals: Whether STIX and OCSF name who took part.
+        principals: Whether STIX and OCSF name who took part; the others never do.
 
     Raises:
         UsageError: There is none called so, or the form is not for it.
     """
     from casemate.export import avid, csaf, ocsf_incident, osv, stix
+    from casemate.export import callers as hiding
 
     who = publisher or csaf.Publisher()
     book = VulnerabilityBook(workspace)
     if which.startswith("case-"):
         incident = CaseBook(workspace).get(which)
+        weaknesses = [book.get(one) for one in incident.vulnerabilities] if form == "stix" else []
+        if not principals:
+            names = callers.of_case(workspace, incident)
+            known = [name for one in weaknesses for name in callers.of_weakness(workspace, one)]
+            names = tuple(dict.fromkeys((*names, *known)))
+            incident = hiding.incident_without(incident, names)
+            weaknesses = [hiding.weakness_without(one, names) for one in weaknesses]
         if form == "ocsf":
             return ocsf_incident.incident_line(incident, principals=principals) + b"\n"
         if form == "stix":
-            weaknesses = [book.get(one) for one in incident.vulnerabilities]
             return stix.write(incident, weaknesses, publisher=who.name, principals=principals)
         raise UsageError(f"{form} is for a weakness, not for a case", hint="--to stix, --to ocsf")
     record = book.get(which)
+    if form != "stix" or not principals:
+        record = callers.weakness_without(workspace, record)
     match form:
         case "csaf":
             return csaf.write(record, who, cvss3.scores)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from casemate.catalog.entries import ThreatKind
+from casemate.catalog.loader import entry
 from casemate.errors import UsageError
+from casemate.export.callers import hidden
 from casemate.records.vulnerability import Affected, Facts
 from casemate.store.cases import CaseBook
 from casemate.vuln import facts as known
-from casemate.workflows import sources
+from casemate.workflows import callers, sources
 
 if TYPE_CHECKING:
     from casemate.records.finding import Finding
@@ -60,7 +63,7 @@ def seen(loaded: Loaded, workspace: Workspace, from_: str | None) -> Seen:
             (Affected(name=one.model),),
             tuple(it.id for it in found.detections),
             f"{one.rule} on {one.model}",
-            one.message,
+            hidden(one.message, one.principals, word="a caller"),
         )
     raise UsageError(
         f"an event alone shows no weakness: {from_}", hint=f"casemate case open --from {from_}"
@@ -112,15 +115,26 @@ def _of_incident(case: Incident, workspace: Workspace, system: System | None) ->
         sure = sure or part.sure
         for thing in part.affected:
             models.setdefault(thing.name, thing)
+    threat = known.threat_of_incident(case)
+    names = callers.of_case(workspace, case)
+    reasons = " ".join(case.triage.reasons[:3]) if case.triage else ""
     return Seen(
-        known.threat_of_incident(case),
+        threat,
         facts,
         tuple(models.values()),
         (case.id, *wanted),
-        case.title,
-        " ".join(case.triage.reasons[:3]) if case.triage else "",
+        _title(threat, tuple(models)),
+        hidden(reasons, names, word="a caller"),
         sure=sure,
     )
+
+
+def _title(threat: str | None, models: tuple[str, ...]) -> str:
+    """Return what a case shows without who did it: a weakness is told to others."""
+    if threat is None:
+        return ""
+    of = f" of {', '.join(models[:2])}" if models else ""
+    return f"{entry('threats', threat, ThreatKind).title}{of}"[:200]
 
 
 def _from_source(ident: str, workspace: Workspace, system: System | None) -> Seen | None:
