@@ -19,6 +19,19 @@ SHAPES_ONLY = {
 }  # fmt: skip
 """Records without behaviour; tests/records/test_codec.py sends each through JSON and back."""
 ELSEWHERE = {
+    **{
+        f"case/triage/{part}.py": "case/triage/test_report.py"
+        for part in (
+            "callers",
+            "conclusion",
+            "grouping",
+            "population",
+            "questions",
+            "sessions",
+            "types",
+            "words",
+        )
+    },
     "catalog/entries.py": "arch/test_catalog.py",
     "errors.py": "cli/test_program.py",
     "detect/streams.py": "detect/test_watch.py",
@@ -37,6 +50,7 @@ ELSEWHERE = {
     "guard/mitigations/step.py": "guard/mitigations/test_actions.py",
     "guard/templates.py": "guard/test_protocols.py",
     "guard/policy.py": "workflows/test_config.py",
+    "workflows/artifacts.py": "workflows/test_collecting.py",
     "workflows/keeping.py": "workflows/test_serve.py",
     "workflows/neighbours.py": "workflows/test_redteaming.py",
     "notify/settings.py": "workflows/test_config.py",

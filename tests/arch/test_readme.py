@@ -46,6 +46,8 @@ def test_commands_are_ones_that_exist(page):
             build().parse_args(words[1:])
         elif words[0] == "make":
             assert re.search(rf"(?m)^{words[1]}:", makefile)
+        elif words[0] == "sha256sum":
+            assert words[1] == "-c"
         elif words[0] in ("python", "python3"):
             script = next(word for word in words[1:] if not word.startswith("-"))
             assert script.endswith("/verify_bundle.py"), words

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
-from casemate.errors import CasemateError, UsageError
+from casemate.errors import CasemateError, StoreError, UsageError
 from casemate.records.duration import seconds
 from casemate.records.make import make, new_id
 from casemate.records.order import Order, Scope
@@ -380,7 +380,10 @@ def _by_hand(case: Incident, action: str, orders: Sequence[Order]) -> list[str]:
 def _past(
     loaded: Loaded, workspace: Workspace, case: Incident, scopes: Sequence[Scope]
 ) -> Past | None:
-    query = collecting.query_of(workspace, case, loaded)
+    try:
+        query = collecting.query_of(workspace, case, loaded)
+    except StoreError:
+        return None  # a containment does not wait for the record to be mended
     if query is None or not scopes:
         return None
     since = _now() - _DAY

@@ -1,6 +1,6 @@
-# ruff: noqa: S608 - the texts are ours; what came from outside is a parameter
-
 """Which principals are worth a look: a few figures of each, of those the most unlike the others."""
+
+# ruff: noqa: S608 - the texts are ours; what came from outside is a parameter
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def callers(
         ("unread >= 20", "unread DESC"),
         ("asked >= 40 AND abs(z_norm) > 0.6", "abs(z_norm) * sqrt(asked) DESC"),
         ("asked >= 40 AND abs(z_margin) > 0.5", "abs(z_margin) * sqrt(asked) DESC"),
-        ("asked >= 40 AND z_delta > 0.6", "z_delta * sqrt(asked) DESC"),
+        ("asked >= 12 AND z_delta > 0.6", "z_delta * sqrt(asked) DESC"),
         ("asked >= 40 AND v_norm < 0.15", "asked DESC"),
         ("asked >= 12 AND z_delta < -0.6", "z_delta * sqrt(asked)"),
         ("asked >= 50", "asked DESC"),

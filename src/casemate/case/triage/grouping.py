@@ -22,8 +22,6 @@ TOGETHER, PART, LIFT = 5, 0.2, 4.0
 many times as often as their part in all events would have it."""
 CLOSE = 3
 """Steps of a principal in another's cluster from which on the two work on the same input."""
-EDGE = 100
-"""One in so many usual inputs, at either end, may be called unnaturally small or large."""
 
 
 def sessions(
@@ -63,7 +61,7 @@ def sessions(
                 continue
             usual = _usual(quiet[model], group, mine)
             session = read(_ordered(group, mine), model, mine, usual.apart)
-            found.append(weigh(session, usual, busy, _norms(usual.rows)))
+            found.append(weigh(session, usual, busy))
     return sorted(found, key=lambda one: -one.weight)
 
 
@@ -124,12 +122,3 @@ def _groups(
 def _ordered(group: frozenset[str], rows: Iterable[Row]) -> tuple[str, ...]:
     count: Mapping[str, int] = Counter(row["principal"] for row in rows)
     return tuple(sorted(group, key=lambda who: (-count[who], who)))
-
-
-def _norms(rows: Iterable[Row]) -> tuple[float, float]:
-    """Return the sizes between which nearly all usual inputs are."""
-    ordered = sorted(row["norm"] for row in rows if row["norm"] is not None)
-    if len(ordered) < FEWEST:
-        return float("-inf"), float("inf")
-    edge = len(ordered) // EDGE
-    return ordered[edge], ordered[-1 - edge]

@@ -23,6 +23,8 @@ LOUD = 3
 FAILING, SLOWER, UNSEEN = 0.1, 4.0, 0.05
 """Share of failures, factor of time and share of unseen requests that are called an outage."""
 SOME = 10
+EDGE = 98
+"""Percentile beyond which a size or a distance is no usual one."""
 UNLIKE = 1.0
 """Distance beyond which inputs have hardly anything in common (records/event.py, `delta`)."""
 
@@ -33,6 +35,11 @@ class Usual:
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = rows
         self.cuts = {name: _cuts(_values(rows, name)) for name in ("norm", "margin", "delta")}
+        # Answers of few different values, such as votes of a forest, have tenths of unlike size.
+        self._tenths = {
+            name: Counter(bisect_left(cuts, value) for value in _values(rows, name))
+            for name, cuts in self.cuts.items()
+        }
         self.labels = Counter(row["label"] for row in rows if row["label"] is not None)
         near = sorted(value for value in _values(rows, "delta") if value > 0)
         there = len(near) >= FEWEST
@@ -41,8 +48,14 @@ class Usual:
             min(near[3 * len(near) // 4], UNLIKE) if there else 0.0,
         )
         """A quarter, and three quarters, of usual inputs have an earlier one as near as this."""
-        same = [row["near_same"] for row in rows if row["near_same"] is not None]
-        self.own = sum(same) / len(same) if same else 0.0
+        self.length = near[len(near) // 2] if there else 0.0
+        """Median distance of a usual input to the nearest earlier one."""
+        self._alone = near[EDGE * len(near) // 100] if there else math.inf
+        norms = sorted(_values(rows, "norm"))
+        edge = (100 - EDGE) * len(norms) // 100
+        known = len(norms) >= FEWEST
+        self.norms = (norms[edge], norms[-1 - edge]) if known else (-math.inf, math.inf)
+        """The sizes that nearly all usual inputs are between."""
 
     def unlike(self, rows: Sequence[Row]) -> dict[str, float]:
         """Return by measure how unlike rows are: a stability index, chance taken off."""
@@ -50,13 +63,22 @@ class Usual:
         for name, cuts in self.cuts.items():
             if cuts:
                 seen = Counter(bisect_left(cuts, value) for value in _values(rows, name))
-                found[name] = _index(seen, dict.fromkeys(range(TENTHS), 1 / TENTHS), len(self.rows))
+                found[name] = _index(seen, self._tenths[name])
         if self.labels:
             seen = Counter(row["label"] for row in rows if row["label"] is not None)
-            total = sum(self.labels.values())
-            shares = {label: count / total for label, count in self.labels.items()}
-            found["label"] = _index(seen, shares, total)
+            found["label"] = _index(seen, self.labels)
         return found
+
+    def sized(self, row: Row) -> bool:
+        """Say whether an input has the size of a usual one."""
+        norm = row["norm"]
+        return norm is None or self.norms[0] <= norm <= self.norms[1]
+
+    def met(self, row: Row) -> bool:
+        """Say whether an input has an earlier one as near as usual ones have."""
+        delta = row["delta"]
+        # A judge that found nothing near has looked at few places; size must speak too.
+        return self.sized(row) if delta is None else bool(delta <= self._alone)
 
     @property
     def kinds(self) -> float:
@@ -185,24 +207,22 @@ def _values(rows: Iterable[Row], name: str) -> list[float]:
 
 
 def _cuts(values: Sequence[float]) -> list[float]:
-    """Return the nine values that cut `values` into tenths, none where there are too few."""
+    """Return the values that cut others into tenths as far as may be, none where there are few."""
     if len(values) < FEWEST:
         return []
     ordered = sorted(values)
-    found = [ordered[len(ordered) * i // TENTHS] for i in range(1, TENTHS)]
-    # Answers of few different values, such as votes of a forest, have no tenths.
-    return found if len(set(found)) == len(found) else []
+    return sorted({ordered[len(ordered) * i // TENTHS] for i in range(1, TENTHS)})
 
 
-def _index(seen: Mapping[int, int], usual: Mapping[int, float], size: int) -> float:
-    """Return the stability index of counts, less what chance would make of it."""
-    n = sum(seen.values())
-    if not n:
+def _index(seen: Mapping[int, int], usual: Mapping[int, int]) -> float:
+    """Return the stability index of two sets of counts, less what chance would make of it."""
+    n, size = sum(seen.values()), sum(usual.values())
+    if not n or not size:
         return 0.0
     names = seen.keys() | usual.keys()
     total = 0.0
     for name in names:
         now = (seen.get(name, 0) + 0.5) / (n + 0.5 * len(names))
-        then = max(usual.get(name, 0.0), 0.5 / max(1, size))
+        then = (usual.get(name, 0) + 0.5) / (size + 0.5 * len(names))
         total += (now - then) * math.log(now / then)
-    return total - (len(names) - 1) * (1 / n + 1 / max(1, size))
+    return total - (len(names) - 1) * (1 / n + 1 / size)

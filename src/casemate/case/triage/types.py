@@ -37,6 +37,8 @@ search. A gradient estimated by pairs of probes (NES) goes back less often than 
 SMALL = 0.75
 """Half the steps are nearer than this part of what the nearest quarter of usual inputs are: labels
 that turn on so little turn on a border, where parts switched off turn them anywhere."""
+OFTEN, FEW_EACH = 0.35, 3
+"""... and on so many of them; and inputs of each of many, who then have one input in common."""
 TURNED = (0.08, 0.35)
 """Share of steps on which the label turns: of an explanation or a film, on a border."""
 BACK = (0.12, 0.4)
@@ -53,14 +55,16 @@ CLOUD, CLOUDS, AROUND = 10, 8, 0.7
 Explanations have fewer centres, people who try values in a form fewer inputs around each."""
 APIECE = 0.3
 """Streams for each centre: the centres of a film are all of one stream."""
+DOUBT = 1.5
+"""Weight of what cannot be told from harmless use, and should still be thought of."""
 CLIENT_WEIGHT = 3.0
 """Of a client that keeps asking for nearly the same, whatever for."""
 APART = 0.85
 """Median distance to the nearest earlier input of inputs made up at random."""
 SHARE = 0.3
 """Near-duplicates among the inputs of a client that is worth a question for them."""
-FAR = 0.5
-"""Share of inputs whose size no usual input has."""
+ALL, FAR = 0.9, 0.5
+"""Share of inputs whose size no usual input has: practically all, and most."""
 SHIFT = 0.5
 """Stability index from which on inputs are unlike everybody's; 0.25 is called large."""
 BUSY, VOLUME = 8.0, 500
@@ -97,14 +101,13 @@ class Weighed(NamedTuple):
         return max(self.weights, key=lambda one: self.weights[one], default=CLIENT)
 
 
-def weigh(session: Session, usual: Usual, busy: int, norms: tuple[float, float]) -> Weighed:
+def weigh(session: Session, usual: Usual, busy: int) -> Weighed:
     """Weigh a session.
 
     Args:
         session: What was asked.
         usual: What is usual on the model.
         busy: Inputs that the busiest twentieth of principals ask for.
-        norms: The least and the largest size of a usual input.
     """
     weights: dict[str, float] = {}
     because: dict[str, str] = {}
@@ -115,10 +118,9 @@ def weigh(session: Session, usual: Usual, busy: int, norms: tuple[float, float])
 
     search, n = session.search, len(session.rows)
     long = [one for one in session.streams if len(one.steps) >= 4]
-    unnatural = sum(not _within(one.rows[0]["norm"], norms) for one in long)
-    far = sum(not _within(row["norm"], norms) for row in session.rows) / max(1, n)
-    begun = not _within(session.rows[0]["norm"], norms)
-    made_up = begun or far >= FAR or (bool(long) and unnatural * 2 > len(long))
+    far = sum(not usual.sized(row) for row in session.rows) / max(1, n)
+    # An optimiser with an honest aim may drive its inputs far off, but it does not begin there.
+    made_up = far >= ALL or not usual.met(session.rows[0])
     one_search = session.typical >= min(LONG, WHOLE * session.steps) and session.steps >= 12
     turned = session.flips / max(1, session.steps)
     down = up = 0.0
@@ -127,7 +129,8 @@ def weigh(session: Session, usual: Usual, busy: int, norms: tuple[float, float])
     if search.climbs >= JUMPS and search.rises >= FALLS:
         up = _ratio(search.ups, search.climbs, UP)
     back = _ratio(search.turns, search.borders, BACK)
-    small = 0 < session.length < SMALL * usual.apart[0]
+    crowd = n < FEW_EACH * len(session.principals)
+    small = 0 < session.length < SMALL * usual.apart[0] and turned >= OFTEN and not crowd
     felt = search.run >= HALVED or back > 0 or small
     moved = session.trend.sunk + session.trend.risen
     alone = session.own >= 0.8
@@ -151,6 +154,8 @@ def weigh(session: Session, usual: Usual, busy: int, norms: tuple[float, float])
             f"the border between two labels{halved}",
         )  # fmt: skip
 
+    if one_search and alone and session.typical >= LONG and not crowd:
+        say(EVASION, DOUBT, f"{session.steps} near-duplicates of one input may be a search")
     both = any(len(one.labels) > 1 for one in session.streams)
     if search.run > HALVED and both:
         say(
@@ -167,6 +172,9 @@ def weigh(session: Session, usual: Usual, busy: int, norms: tuple[float, float])
             "towards what the model is sure of",
         )  # fmt: skip
 
+    elif up > 0 and alone:
+        say(INVERSION, DOUBT, "it climbs to what the model is sure of, from usual inputs")
+
     # Membership: many centres, a cloud of noise around each.
     many = session.hubs >= CLOUDS and len(long) >= APIECE * session.hubs
     if many and session.around >= AROUND and turned <= 0.2 and not made_up:
@@ -177,12 +185,22 @@ def weigh(session: Session, usual: Usual, busy: int, norms: tuple[float, float])
             f"{turned:.0%} of which the label turned",
         )  # fmt: skip
 
-    # Reprogramming: everything sent is one foreign thing with a small part that differs.
-    if far >= FAR and alone and session.length < APART and session.steps >= 0.5 * n and n >= 40:
+    elif (
+        len(long) >= CLOUDS and CLOUD <= session.typical <= 6 * CLOUD and turned <= 0.2
+        and not made_up
+    ):  # fmt: skip
         say(
-            REPROGRAMMING, 5 - 3 * (moved > 0 or border > 0) - max(0.0, down, up),
-            f"{far:.0%} of {n} inputs are of a size no usual input has, and they are alike among "
-            "themselves without leading anywhere: another task in the place of the model's own",
+            MEMBERSHIP, DOUBT,
+            f"{session.steps} slightly changed copies of {len(long)} inputs may ask how firmly the "
+            "model holds each",
+        )  # fmt: skip
+
+    # Reprogramming: everything sent is one foreign thing with a small part that differs.
+    if made_up and alone and session.length < APART and session.steps >= 0.5 * n and n >= 40:
+        say(
+            REPROGRAMMING, 5 - 2 * (moved > 0) - 3 * (border > 0) - max(0.0, down, up),
+            f"{n} inputs that began unlike any usual one are alike among themselves and lead "
+            "nowhere: another task in the place of the model's own",
         )  # fmt: skip
 
     _stealing(session, say, usual, far, odd, busy)
@@ -219,7 +237,7 @@ def _stealing(
             seen[row["label"]] = seen.get(row["label"], 0) + 1
     covers = kinds(seen) >= max(1.5, 0.5 * usual.kinds)
     times = n / max(1, busy)
-    if (far >= FAR or odd >= 4 * SHIFT) and session.length >= APART and n >= 30:
+    if (far >= FAR or odd >= 4 * SHIFT) and session.length >= APART and n >= 12:
         say(
             STEALING, 6.0,
             f"{n} inputs unlike any usual one and unlike each other: made up to solve for the "
@@ -228,9 +246,9 @@ def _stealing(
     rounds = session.steps >= 20 and len(session.streams) >= 12 and session.typical <= 40
     rounds = rounds and session.around < 0.3 and n >= 50
     if rounds and session.steps >= 0.15 * n and covers:
-        even = session.spread <= EVEN
+        even = session.spread <= EVEN and session.length < usual.length
         say(
-            STEALING, 1.5 + 3 * even + min(2.0, max(0.0, math.log(times))),
+            STEALING, (4.5 if even else DOUBT) + min(1.0, max(0.0, math.log(times))),
             f"{session.steps} neighbours of {len(session.streams)} inputs over {len(seen)} labels"
             + (", all by steps of one size" if even else "")
             + ": inputs made to learn how the model answers between those asked before",
@@ -244,14 +262,10 @@ def _stealing(
     gathered = fresh >= 50 and session.steps + session.repeats < 0.5 * n
     if odd >= SHIFT and covers and gathered and times >= 1:
         say(
-            STEALING, 3.0 + min(2.0, math.log(times)),
+            STEALING, ALONE if session.own >= 0.8 else 3.0 + min(2.0, math.log(times)),
             f"{fresh} inputs that are unlike everybody's (stability index {odd:.1f}; 0.25 is "
             f"called large) over {len(seen)} labels: gathered elsewhere, as for a copy",
         )  # fmt: skip
-
-
-def _within(norm: float | None, norms: tuple[float, float]) -> bool:
-    return norm is None or norms[0] <= norm <= norms[1]
 
 
 def _ratio(yes: int, of: int, bet: tuple[float, float]) -> float:
