@@ -1,10 +1,13 @@
 """Papers written for a case: kept, numbered, on its log, and filled once somebody has answered."""
 
+import msgspec
 import pytest
 
 from casemate.errors import UsageError
 from casemate.store.cases import CaseBook
+from casemate.store.vulnerabilities import VulnerabilityBook
 from casemate.workflows import cases, collecting, papers
+from tests.export.weaknesses_made import weakness
 from tests.workflows.casefile import opened
 
 
@@ -63,3 +66,17 @@ def test_what_is_no_paper_is_refused(file):
 def test_a_case_whose_weakness_is_gone_still_has_papers(file):
     file.replace(vulnerabilities=("cmv-2026-9999",))
     assert write(file, "postmortem").is_file()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in papers.KINDS if kind != "handover"])
+def test_a_weakness_with_an_old_title_names_no_caller_in_a_paper(kind, file):
+    words = {"title": "Perturbation of digits by mallory", "remedy": "block mallory"}
+    VulnerabilityBook(file.workspace).open(
+        2026, lambda ident, _: msgspec.structs.replace(weakness(**words), id=ident)
+    )
+    file.replace(vulnerabilities=("cmv-2026-0001",), facts={"root_cause": "mallory"})
+    path = write(file, kind)
+    assert "mallory" not in path.read_text()
+    assert "mallory" not in path.with_suffix(".html").read_text()
+    if kind in ("postmortem", "advisory-note"):
+        assert "Perturbation of digits by caller 1" in path.read_text()

@@ -13,13 +13,14 @@ from casemate.catalog.entries import Deadline, ThreatKind
 from casemate.errors import CasemateError, StoreError, UsageError
 from casemate.store.cases import CaseBook
 from casemate.store.vulnerabilities import VulnerabilityBook
-from casemate.workflows import cases, custody, playbooks
+from casemate.workflows import callers, cases, custody, playbooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from casemate.case.papers.parts import Paper
+    from casemate.records.incident import Incident
     from casemate.records.vulnerability import Vulnerability
     from casemate.store.workspace import Workspace
     from casemate.workflows.config import Loaded
@@ -41,6 +42,8 @@ KINDS: Mapping[str, Kind] = {
     "advisory-note": Kind("Note for users", outside.advisory_note),
 }
 FOLDER = "papers"
+_NAMES = ("handover",)
+"""Papers that name callers; all others number them."""
 _TITLES = {"drift": "Drift", "outage": "Outage", "benign": "Nothing wrong"}
 
 
@@ -72,6 +75,8 @@ def write_paper(
         raise UsageError(f"there is no paper '{kind}'", hint=f"there are: {', '.join(KINDS)}")
     told = gather(workspace, case, by=by)
     made = KINDS[kind].tell(told)
+    if kind not in _NAMES:
+        made = told.unnamed(made)
     folder = cases.view(workspace, told.incident.id).folder / FOLDER
     path = _write(folder, kind, render.markdown(made), render.html(made))
     names = ", ".join(one.fact for one in made.blanks[:8])
@@ -97,6 +102,7 @@ def gather(workspace: Workspace, case: str, *, by: str, now: datetime | None = N
     """
     view = cases.view(workspace, case)
     played = playbooks.look(workspace, view.incident.id)
+    weaknesses = _vulnerabilities(workspace, view.incident.vulnerabilities)
     rows = loader.entries("threats", ThreatKind)
     asks = {
         name: question
@@ -110,13 +116,23 @@ def gather(workspace: Workspace, case: str, *, by: str, now: datetime | None = N
         items=view.items,
         orders=tuple((one.order, one.state) for one in view.orders),
         plan=None if played is None else played.plan,
-        vulnerabilities=_vulnerabilities(workspace, view.incident.vulnerabilities),
+        vulnerabilities=weaknesses,
         titles=_TITLES | {ident: one.title for ident, one in rows.items()},
         asks=asks,
         next_steps=view.next_steps,
         now=now or datetime.now(UTC),
         by=custody.named(by),
+        callers=_callers(workspace, view.incident, weaknesses),
     )
+
+
+def _callers(
+    workspace: Workspace, case: Incident, weaknesses: tuple[Vulnerability, ...]
+) -> tuple[str, ...]:
+    names = list(callers.of_case(workspace, case))
+    for one in weaknesses:
+        names += callers.of_weakness(workspace, one)
+    return tuple(dict.fromkeys(names))
 
 
 def _vulnerabilities(workspace: Workspace, ids: tuple[str, ...]) -> tuple[Vulnerability, ...]:

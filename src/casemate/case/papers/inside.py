@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from casemate.case.papers.parts import Field, Paper, Section, Table
-from casemate.case.papers.telling import containments, deadlines, findings, span, timeline, when
+from casemate.case.papers.telling import (
+    chosen,
+    containments,
+    deadlines,
+    findings,
+    left_out,
+    span,
+    timeline,
+    when,
+)
 from casemate.records.incident import Step
 
 if TYPE_CHECKING:
     from casemate.case.papers.telling import Told
+
+_LINES = 20
+"""Lines of the log that a handover shows, besides those that no paper leaves out."""
 
 
 def handover(told: Told) -> Paper:
@@ -17,6 +30,7 @@ def handover(told: Told) -> Paper:
     case = told.incident
     held = sum(state == "in force" for _, state in told.orders)
     waiting = sum(one.state == "frozen" for one in told.items)
+    done = chosen(told.actions, _LINES)
     return Paper(
         "handover",
         f"Handover: {case.title}",
@@ -50,7 +64,7 @@ def handover(told: Told) -> Paper:
                     told.fact("who_was_called", "Who has been called, and who knows?"),
                 ),
             ),
-            Section("What was done", table=timeline(told.actions[-20:])),
+            Section("What was done", text=left_out(told, done), table=timeline(done)),
         ),
     )
 
@@ -60,6 +74,7 @@ def postmortem(told: Told) -> Paper:
     case, triage = told.incident, told.incident.triage
     began = when(triage.began) if triage is not None else "not known"
     first = told.last("contained")
+    done = chosen(told.actions)
     contained = "not contained" if first is None else _after(told, "contained")
     return Paper(
         "postmortem",
@@ -108,7 +123,7 @@ def postmortem(told: Told) -> Paper:
                 "What changes",
                 text=(told.fact("changes", "What changes, by whom, until when?"),),
             ),
-            Section("Timeline", table=timeline(told.actions, names=False)),
+            Section("Timeline", text=left_out(told, done), table=timeline(done, names=False)),
         ),
     )
 
@@ -139,11 +154,23 @@ def _suspects(told: Told) -> Table:
 def _open_steps(told: Told) -> Table:
     steps = told.incident.steps
     left = [
-        (one.id, one.title, state.state, state.answer or one.question or "")
+        (one.id, one.title, state.state, _answer(told, state) or one.question or "")
         for one in (told.plan.steps if told.plan is not None else ())
         if (state := steps.get(one.id, Step())).state not in ("done", "skipped")
     ]
     return Table(("step", "what", "state", "answer"), tuple(left))
+
+
+def _answer(told: Told, state: Step) -> str:
+    """Return what a step found and when: what was done since need not be in it."""
+    if not state.answer or state.at is None:
+        return state.answer or ""
+    at, now = state.at.astimezone(UTC), told.now.astimezone(UTC)
+    moment = f"{at:%H:%M} UTC" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M} UTC"
+    since = [one for one in told.actions if one.at > state.at and one.kind != "stepped"]
+    kinds = ", ".join(dict.fromkeys(one.kind for one in since))
+    later = f"; on the log since: {kinds}" if kinds else ""
+    return f"{state.answer} (as of {moment}{later})"
 
 
 def _steps(told: Told) -> Table:

@@ -5,19 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from casemate.case.papers.parts import Blank, Field, Table, Value
+from casemate.case.papers.parts import Blank, Field, Section, Table, Value
+from casemate.export import callers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from casemate.case.clocks import Clock
     from casemate.case.evidence import Item
+    from casemate.case.papers.parts import Paper
     from casemate.case.playbook import Plan
     from casemate.records.incident import Action, Incident
     from casemate.records.order import Order
     from casemate.records.vulnerability import Vulnerability
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TURNS = ("opened", "contained", "undone", "closed", "reopened")
+"""Actions that no paper leaves out."""
 
 
 class Told(NamedTuple):
@@ -38,6 +42,8 @@ class Told(NamedTuple):
     next_steps: tuple[str, ...]
     now: datetime
     by: str
+    callers: tuple[str, ...] = ()
+    """Who took part, besides the suspects of the triage."""
 
     def fact(self, name: str, question: str) -> Value:
         """Return what somebody said, or the blank that asks for it."""
@@ -64,12 +70,30 @@ class Told(NamedTuple):
 
     def hidden(self, text: str) -> str:
         """Return text with a number in the place of each suspect's name."""
-        triage = self.incident.triage
-        names = [one.principal for one in triage.suspects] if triage is not None else []
-        numbers = {name: f"caller {number}" for number, name in enumerate(names, 1) if name}
-        for name in sorted(numbers, key=len, reverse=True):
-            text = text.replace(name, numbers[name])
-        return text
+        names = [*callers.of_incident(self.incident), *self.callers]
+        names += [one.scope.principal for one, _ in self.orders if one.scope.principal]
+        return callers.hidden(text, names)
+
+    def unnamed(self, paper: Paper) -> Paper:
+        """Return a paper with a number in the place of each caller's name, whoever wrote it."""
+
+        def said(value: Value) -> Value:
+            return value if isinstance(value, Blank) else self.hidden(value)
+
+        def part(one: Section) -> Section:
+            table = one.table and Table(
+                one.table.head, tuple(tuple(map(self.hidden, row)) for row in one.table.rows)
+            )
+            return one._replace(
+                text=tuple(map(said, one.text)),
+                fields=tuple(Field(it.name, said(it.value)) for it in one.fields),
+                table=table,
+                items=tuple(map(self.hidden, one.items)),
+            )
+
+        return paper._replace(
+            title=self.hidden(paper.title), sections=tuple(map(part, paper.sections))
+        )
 
     def last(self, kind: str) -> Action | None:
         """Return the last action of a kind that was carried out."""
@@ -96,9 +120,32 @@ def span(began: datetime, ended: datetime) -> str:
     return " ".join([*parts, f"{minutes} min"])
 
 
-def timeline(actions: Sequence[Action], *, names: bool = True) -> Table:
-    """Return the custody log as a table; without names, who did it is left out."""
+def chosen(actions: Sequence[Action], most: int | None = None) -> list[Action]:
+    """Return the lines of the custody log that a paper shows, in order.
+
+    Args:
+        actions: The log.
+        most: Show the last so many; opening, containments and closing are shown all the same.
+    """
     shown = [one for one in actions if one.kind != "stepped" or one.outcome != "done"]
+    if most is None or len(shown) <= most:
+        return shown
+    first = len(shown) - most
+    return [one for place, one in enumerate(shown) if place >= first or one.kind in _TURNS]
+
+
+def left_out(told: Told, shown: Sequence[Action]) -> tuple[str, ...]:
+    """Return the sentence that says how many lines of the log a paper does not show."""
+    more = len(told.actions) - len(shown)
+    if not more:
+        return ()
+    lines = "1 more line stands" if more == 1 else f"{more} more lines stand"
+    command = f"casemate case show {told.incident.id} --log"
+    return (f"{lines} on the custody log, steps of the playbook among them: {command}",)
+
+
+def timeline(shown: Sequence[Action], *, names: bool = True) -> Table:
+    """Return lines of the custody log as a table; without names, who did it is left out."""
     if names:
         rows = tuple((when(one.at), one.author, one.kind, _line(one)) for one in shown)
         return Table(("when", "who", "what", "in words"), rows)
