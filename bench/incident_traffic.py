@@ -11,6 +11,7 @@ import contextlib
 import functools
 import inspect
 
+import guarded_loop
 import numpy as np
 from guarded_loop import START, Caller, World, more, world
 
@@ -140,9 +141,10 @@ class Service:
 def inputs_of(name, n, rng, whose):
     """Return inputs of a world's own kind, none of them twice; attackers have others.
 
-    Pictures are moved by up to two cells and made a little darker, rows of tables lie between two.
+    Pictures are moved by up to a fourteenth and made a little darker, rows of tables lie between
+    two.
     """
-    place = world(name)
+    place = made_world(name)
     half = len(place.x) // 2
     x = place.x[:half] if whose == "crowd" else place.x[half:]
     if place.kind != "image":
@@ -152,7 +154,8 @@ def inputs_of(name, n, rng, whose):
 
 def moved(x, rng):
     some = x * rng.uniform(0.8, 1.0, (len(x), *[1] * (x.ndim - 1)))
-    ways = rng.integers(-2, 3, (len(x), 2))
+    far = x.shape[-1] // 14
+    ways = rng.integers(-far, far + 1, (len(x), 2))
     made = [np.roll(one, tuple(way), (-2, -1)) for one, way in zip(some, ways, strict=True)]
     return np.array(made, x.dtype)
 
@@ -361,9 +364,70 @@ def optimiser(service, kind, names, queries, seed, row):
 
 
 @functools.cache
+def made_world(name: str) -> World:
+    """Return a world of guarded_loop.py, or one of three more that nothing was chosen on."""
+    if name == "digits-cnn":
+        return _digits()
+    if name == "credit-boosting":
+        from tests.corpus.kserve_log import Population
+
+        people = Population(5)
+        x = people.draw(4000)
+        y = people.model.predict(x)
+        low, high = x.min(axis=0), x.max(axis=0)
+        span = high - low
+        scores = lambda some: people.model.predict_proba(low + np.asarray(some) * span)  # noqa: E731
+        return _function(name, scores, (x - low) / span, y)
+    if name == "waves-network":
+        from sklearn.datasets import make_classification
+        from sklearn.neural_network import MLPClassifier
+
+        x, y = make_classification(
+            4000, 20, n_informative=10, n_classes=4, n_clusters_per_class=2, random_state=5
+        )
+        x = (x - x.min(axis=0)) / (x.max(axis=0) - x.min(axis=0))
+        model = MLPClassifier((64,), max_iter=300, random_state=0).fit(x[:2000], y[:2000])
+        return _function(name, model.predict_proba, x[2000:], y[2000:])
+    return world(name)
+
+
+def _function(name, scores, x, y):
+    from casemate.records.target import Target
+    from casemate.targets.function import wrap
+    from casemate.targets.settings import Settings
+
+    settings = Settings(bounds=(x.min(axis=0), x.max(axis=0)), sample=x[:16])
+    target = wrap(scores, target=Target(kind="model", uri="bench"), settings=settings)
+    low, high = x.min(axis=0), x.max(axis=0)
+    return World(name, "table", scores, x, y.astype(np.int64), low, high, 0.1, target)
+
+
+def _digits():
+    import torch
+    from sklearn.datasets import load_digits
+    from torch import nn
+
+    x, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(2).permutation(len(y))
+    x, y = (x[order] / 16).astype(np.float32).reshape(-1, 1, 8, 8), y[order].astype(np.int64)
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(),
+        nn.Flatten(), nn.Linear(2048, 10),
+    )  # fmt: skip
+    optimiser = torch.optim.Adam(net.parameters(), 1e-3)
+    given, wanted = torch.tensor(x[:800]), torch.tensor(y[:800])
+    for _ in range(150):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(net(given), wanted).backward()
+        optimiser.step()
+    return guarded_loop._torch("digits-cnn", net.eval(), x[800:], y[800:], 0.1)  # noqa: SLF001
+
+
+@functools.cache
 def place_of(name: str) -> World:
     """Return a world by name, whose callers have inputs of the same kind as everybody's."""
-    place, rng = world(name), np.random.default_rng(3)
+    place, rng = made_world(name), np.random.default_rng(3)
     if place.kind == "image":
         return place._replace(x=moved(place.x, rng))
     x = np.array(place.x)

@@ -122,6 +122,10 @@ def changed(rows: Sequence[Row]) -> Change | None:
     for part in range(1, 20):
         at = len(rest) * part // 20
         before, after = rest[:at], rest[at:]
+        known = {row["principal"] for row in before}
+        stayed = [row for row in after if row["principal"] in known]
+        # Newcomers with inputs of their own are no drift, where enough of the others stayed.
+        after = stayed if len(stayed) >= FEWEST else after
         if min(len(before), len(after)) < FEWEST:
             continue
         if len({row["principal"] for row in after}) < 5:

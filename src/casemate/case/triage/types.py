@@ -37,7 +37,7 @@ search. A gradient estimated by pairs of probes (NES) goes back less often than 
 SMALL = 0.75
 """Half the steps are nearer than this part of what the nearest quarter of usual inputs are: labels
 that turn on so little turn on a border, where parts switched off turn them anywhere."""
-OFTEN, FEW_EACH = 0.35, 3
+OFTEN, FEW_EACH = 0.28, 3
 """... and on so many of them; and inputs of each of many, who then have one input in common."""
 TURNED = (0.08, 0.35)
 """Share of steps on which the label turns: of an explanation or a film, on a border."""
