@@ -113,13 +113,15 @@ def _per_principal(window: Window, known: dict[str, Usual], every: int) -> tuple
     most = sorted(known.values(), key=lambda one: -one.inputs)[:50] or [nothing]
     lines = [
         "SELECT ? AS m, " + ", ".join(
-            f"{_number(value)} AS {name}{i}"
+            f"CAST({value!r} AS DOUBLE) AS {name}{i}"
             for name in MEASURES
             for i, value in enumerate(getattr(one, name))
         )
         for one in most
     ]  # fmt: skip
-    z = ", ".join(f"({name} - {name}0) / {name}1 AS z{i}" for i, name in enumerate(MEASURES))
+    z = ", ".join(
+        f"({name} - {name}0) / nullif({name}1, 0) AS z{i}" for i, name in enumerate(MEASURES)
+    )
     counts = (
         "avg(CASE WHEN counted THEN z0 ELSE NULL END) AS z_norm",
         "avg(CASE WHEN counted THEN z1 ELSE NULL END) AS z_margin",
@@ -146,8 +148,3 @@ def _per_principal(window: Window, known: dict[str, Usual], every: int) -> tuple
         f"AND principal <> ''{telling}) GROUP BY principal"
     )
     return text, [*(one.model for one in most), *window.values]
-
-
-def _number(value: float) -> str:
-    """Return a number as SQL; a deviation of nothing is no deviation."""
-    return f"CAST({value!r} AS DOUBLE)" if value else "CAST(NULL AS DOUBLE)"

@@ -48,8 +48,9 @@ JUMPS, FALLS, HALVED = 8, 3, 4
 long as the last, that explanations hardly ever have."""
 WHOLE = 0.3
 """Share of its steps in the stream that a step is typically in: one search, not many inputs."""
-LONG = 30
-"""Steps of a stream that make a search whatever the share."""
+WORKED, LONG = 12, 30
+"""Steps of the stream that a step is typically in: of an input that is worked on, and of one that
+makes a search whatever the share."""
 CLOUD, CLOUDS, AROUND = 10, 8, 0.7
 """Inputs around each of so many centres, and the share of all that they are: noise around records.
 Explanations have fewer centres, people who try values in a form fewer inputs around each."""
@@ -124,7 +125,8 @@ def weigh(session: Session, usual: Usual, busy: int) -> Weighed:
     one_search = session.typical >= min(LONG, WHOLE * session.steps) and session.steps >= 12
     turned = session.flips / max(1, session.steps)
     down = up = 0.0
-    if search.jumps >= JUMPS and search.falls >= FALLS:
+    # In streams of a few steps each the best so far is soon the only other one.
+    if search.jumps >= JUMPS and search.falls >= FALLS and session.typical >= WORKED:
         down = _ratio(search.downs, search.jumps, DOWN)
     if search.climbs >= JUMPS and search.rises >= FALLS:
         up = _ratio(search.ups, search.climbs, UP)
@@ -246,7 +248,8 @@ def _stealing(
     rounds = session.steps >= 20 and len(session.streams) >= 12 and session.typical <= 40
     rounds = rounds and session.around < 0.3 and n >= 50
     if rounds and session.steps >= 0.15 * n and covers:
-        even = session.spread <= EVEN and session.length < usual.length
+        near = not usual.length or session.length < usual.length
+        even = session.spread <= EVEN and near
         say(
             STEALING, (4.5 if even else DOUBT) + min(1.0, max(0.0, math.log(times))),
             f"{session.steps} neighbours of {len(session.streams)} inputs over {len(seen)} labels"
