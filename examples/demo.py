@@ -87,7 +87,7 @@ def main() -> int:
         print("training a random forest on breast-cancer data ...", flush=True)
         prepare_tumours(tumours)
     codes = []
-    for folder, seconds in ((digits, 90), (tumours, 40)):
+    for folder, seconds in ((digits, 70), (tumours, 30)):
         if not (folder / "casemate.toml").exists():
             casemate(folder, "init", "--data", "test.csv", "--label", "diagnosis")
         print(f"\n== {folder.name}", flush=True)
