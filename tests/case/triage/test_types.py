@@ -71,7 +71,7 @@ def test_a_type_is_told_from_the_others(tmp_path, kind):
     found = triage(store(tmp_path, [*calm, *CASES[kind](world), *world.crowd(100, USERS)]))
     assert found.guesses[0].threat == kind, found.guesses
     assert [one.principal for one in found.suspects] == ["mallory"]
-    assert found.assessment == "attack"
+    assert found.assessment in ("attack", "probe")
 
 
 @pytest.mark.parametrize("theft", [equations, rounds])

@@ -79,7 +79,10 @@ def conclude(facts: Facts) -> Triage:
     if not chosen:
         chosen = [one for one in facts.sessions if accused.keys() & set(one.session.principals)]
     doubts = words.doubts(facts.there, lost(facts.points), FEWEST, BLIND)
-    assessment = _assess(first, chosen, doubts)
+    firm = any(one.weight >= types.FIRM for one in chosen) or any(
+        one.confidence != Confidence.TENTATIVE for one in accused.values()
+    )
+    assessment = _assess(first, chosen, doubts, firm=firm)
     suspects = _suspects(chosen, assessment, facts, accused)
     rows = _evidence(chosen, first.threat)
     began, ended = _span(facts, first.threat, rows)
@@ -175,7 +178,9 @@ def _guesses(weights: Mapping[str, float], because: Mapping[str, str]) -> tuple[
     )[:6]
 
 
-def _assess(first: Guess, chosen: Sequence[Weighed], doubts: Sequence[str]) -> Assessment:
+def _assess(
+    first: Guess, chosen: Sequence[Weighed], doubts: Sequence[str], *, firm: bool
+) -> Assessment:
     if first.threat in ("drift", "outage"):
         return "drift" if first.threat == "drift" else "outage"
     if first.threat == types.CLIENT:
@@ -184,7 +189,8 @@ def _assess(first: Guess, chosen: Sequence[Weighed], doubts: Sequence[str]) -> A
         return "cannot-tell" if doubts and not chosen else "benign"
     if first.threat not in types.ATTACKS:
         return "cannot-tell"
-    return "attack" if first.share >= LIKELY else "probe"
+    # Nobody is accused on tentative signs alone: honest clients give them as well.
+    return "attack" if firm and first.share >= LIKELY else "probe"
 
 
 def _confidence(
