@@ -78,7 +78,11 @@ class CaseBook:
             return found[0]
         known = ", ".join(one.id for one in (found or cases)[-3:])
         problem = f"{len(found)} cases are called" if found else "there is no case"
-        hint = f"there are: {known}" if known else "casemate case open --from latest, or --since 24h, makes one"
+        hint = (
+            f"there are: {known}"
+            if known
+            else "casemate case open --from latest, or --since 24h, makes one"
+        )
         kind = UsageError if found else NotFound
         raise kind(f"{problem} '{which}'", hint=hint)
 
